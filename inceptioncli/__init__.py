@@ -1,0 +1,39 @@
+"""inceptioncli: labels and features from images, with InceptionV3.
+
+    import inceptioncli
+
+    classifier = inceptioncli.load("imagenet")
+    for record in classifier.classify(["cat.jpg", "holiday/"], top_k=5):
+        print(record.path, record.predictions)
+
+What is here is imported when it is first used, so that the command line starts at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inceptioncli.classifier import Classifier, load
+    from inceptioncli.errors import InceptionError
+    from inceptioncli.records import Failure, Prediction, Record
+
+__version__ = "0.1.0"
+__all__ = ["Classifier", "Failure", "InceptionError", "Prediction", "Record", "load"]
+
+_HOMES = {
+    "Classifier": "inceptioncli.classifier",
+    "load": "inceptioncli.classifier",
+    "InceptionError": "inceptioncli.errors",
+    "Failure": "inceptioncli.records",
+    "Prediction": "inceptioncli.records",
+    "Record": "inceptioncli.records",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

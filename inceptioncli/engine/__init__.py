@@ -1,0 +1,1 @@
+"""Engines run the graph: images ``[N, S, S, 3]`` in, ``{end point: array}`` out."""

@@ -1,0 +1,42 @@
+"""What an engine is, and which devices and precisions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from inceptioncli.architecture import Graph
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEVICES = "auto, cpu, gpu or gpu:N"
+PRECISIONS = ("float32", "int8", "bfloat16", "float16")
+CPU_PRECISIONS = ("float32", "int8")
+GPU_PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+class Engine(Protocol):
+    """Something that runs one graph."""
+
+    @property
+    def name(self) -> str:
+        """``litert`` or ``tensorflow``."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it runs."""
+
+    def run(
+        self, images: NDArray[np.float32], end_points: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Runs images through the graph.
+
+        Args:
+            images: float32 ``[N, S, S, 3]`` in [-1, 1], N at least 1, S the graph's image size.
+            end_points: names among ``graph.end_points``.
+
+        Returns:
+            End point name to float32 ``[N, *shape]``; an image's values do not depend on N.
+        """

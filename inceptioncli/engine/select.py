@@ -1,0 +1,140 @@
+"""Which engine runs: from device, precision, and what the machine has."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from inceptioncli.engine.base import (
+    CPU_PRECISIONS,
+    DEVICES,
+    GPU_PRECISIONS,
+    PRECISIONS,
+    Engine,
+)
+from inceptioncli.errors import DeviceError
+from inceptioncli.weights import collection
+from inceptioncli.weights.collection import Chosen
+from inceptioncli.weights.model import Model
+
+_logger = logging.getLogger(__name__)
+
+# A GPU's start (importing TensorFlow, compiling with XLA) takes about 10 s; the CPU labels some
+# 150 images in that time (60 ms each), so fewer than this many are done sooner without it.
+IMAGES_THAT_REPAY_A_GPU = 200
+
+_DEVICE = re.compile(r"auto|cpu|gpu(?::(\d+))?")
+
+
+class Opened(NamedTuple):
+    """An engine that is ready to run, and the model that it runs."""
+
+    engine: Engine
+    model: Model
+
+
+def check(device: str, precision: str) -> None:
+    """Raises DeviceError for a device or precision, or a pair of them, that does not exist."""
+    match = _DEVICE.fullmatch(device)
+    if not match:
+        raise DeviceError(f"unknown device {device!r}; expected {DEVICES}")
+    if precision not in PRECISIONS:
+        raise DeviceError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
+    if device == "cpu" and precision not in CPU_PRECISIONS:
+        raise DeviceError(
+            f"precision {precision} is not available on the CPU; use {' or '.join(CPU_PRECISIONS)}"
+        )
+    if device.startswith("gpu") and precision not in GPU_PRECISIONS:
+        raise DeviceError(
+            f"precision {precision} is not available on a GPU; use {', '.join(GPU_PRECISIONS)}"
+        )
+
+
+def resolve(device: str, precision: str, at_least: int) -> str:
+    """Turns ``auto`` into ``cpu`` or ``gpu``.
+
+    A precision that only one of them has decides; else the GPU is taken when there is one and
+    ``at_least`` so many images repay its start.
+    """
+    check(device, precision)
+    if device != "auto":
+        return device
+    if precision not in GPU_PRECISIONS:
+        return "cpu"
+    if precision not in CPU_PRECISIONS:
+        return "gpu"
+    return "gpu" if has_gpu() and at_least >= IMAGES_THAT_REPAY_A_GPU else "cpu"
+
+
+def has_gpu() -> bool:
+    """Whether the machine has an NVIDIA GPU with a driver; without importing TensorFlow."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    gpus = Path("/proc/driver/nvidia/gpus")
+    return Path("/dev/nvidia0").exists() or (gpus.is_dir() and any(gpus.iterdir()))
+
+
+def open_engine(
+    chosen: Chosen, device: str, precision: str, *, offline: bool = False, at_least: int = 1
+) -> Opened:
+    """Makes the engine ready for chosen weights.
+
+    Args:
+        chosen: which weights.
+        device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+        precision: one of `PRECISIONS`.
+        offline: forbid to download the weights.
+        at_least: so many images, as far as is known.
+
+    Raises:
+        DeviceError: the device or precision is not to be had here.
+        WeightsError: the weights can't be had or read.
+        OutputError: the cache can't be written.
+    """
+    resolved = resolve(device, precision, at_least)
+    if device == "auto" and resolved == "gpu" and precision in CPU_PRECISIONS:
+        try:
+            return _open_on_gpu(chosen, resolved, precision, offline)
+        except DeviceError as error:
+            _logger.warning("%s; using the CPU", error)
+            resolved = "cpu"
+    if resolved != "cpu":
+        return _open_on_gpu(chosen, resolved, precision, offline)
+    return _open_on_cpu(chosen, precision, offline)
+
+
+def _open_on_cpu(chosen: Chosen, precision: str, offline: bool) -> Opened:
+    if importlib.util.find_spec("ai_edge_litert") is not None:
+        from inceptioncli.engine.compile import compiled
+        from inceptioncli.engine.litert import LiteRTEngine
+
+        graph = compiled(chosen, precision, offline=offline)
+        return Opened(LiteRTEngine(graph, threads=_cores()), graph.model)
+    if precision != "float32":
+        raise DeviceError(
+            f"precision {precision} needs ai-edge-litert, which is not installed "
+            "(there is no wheel for every platform); use --precision float32"
+        )
+    return _open_tensorflow(chosen, "/CPU:0", precision, offline)
+
+
+def _open_on_gpu(chosen: Chosen, device: str, precision: str, offline: bool) -> Opened:
+    return _open_tensorflow(chosen, f"/GPU:{device.partition(':')[2] or 0}", precision, offline)
+
+
+def _open_tensorflow(chosen: Chosen, device: str, precision: str, offline: bool) -> Opened:
+    from inceptioncli.engine.tensorflow import TensorFlowEngine
+
+    weights = collection.load(chosen, offline=offline)
+    return Opened(TensorFlowEngine(weights, device, precision), weights.model)
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

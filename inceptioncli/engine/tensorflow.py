@@ -1,0 +1,142 @@
+"""The graph in TensorFlow, with batch norm folded: for GPUs, for the compiler, for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inceptioncli.architecture import Conv, Graph, Pool, walk
+from inceptioncli.errors import DeviceError
+from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.summary import convolutions
+from inceptioncli.weights.folding import fold
+from inceptioncli.weights.model import Weights
+
+with native_stderr_hidden():
+    import tensorflow as tf
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.float16}
+BATCH_SIZE = 32
+
+
+class TensorFlowGraph(tf.Module):  # type: ignore[misc]  # TensorFlow has no type stubs
+    """The folded graph as a ``tf.Module``; its variables are shared by whatever is traced."""
+
+    def __init__(self, weights: Weights, dtype: Any = tf.float32) -> None:
+        super().__init__()
+        self.graph: Graph = weights.model.graph
+        self.dtype = dtype
+        self.folded = {}
+        for conv in convolutions(self.graph):
+            kernel, bias = fold(weights, conv)
+            self.folded[_key(conv.scope)] = (
+                tf.Variable(kernel, trainable=False, dtype=dtype),
+                tf.Variable(bias, trainable=False, dtype=dtype),
+            )
+
+    def end_points(self, images: Any, wanted: Sequence[str]) -> dict[str, Any]:
+        """Float32 tensors of the wanted end points; ``images`` is ``[N, S, S, 3]`` in [-1, 1]."""
+        last = max(wanted, key=self.graph.end_points.index)
+        ends = walk(self.graph, tf.cast(images, self.dtype), _TensorOps(self.folded), last=last)
+        return {name: tf.cast(ends[name], tf.float32) for name in wanted}
+
+
+class TensorFlowEngine:
+    """Runs the graph with TensorFlow on one device.
+
+    Args:
+        weights: the model and its arrays.
+        device: ``/CPU:0`` or ``/GPU:n``.
+        precision: ``float32``, ``bfloat16`` or ``float16``; results are float32 always.
+
+    Raises:
+        DeviceError: TensorFlow does not see the device.
+    """
+
+    name = "tensorflow"
+
+    def __init__(self, weights: Weights, device: str, precision: str = "float32") -> None:
+        kind = device.strip("/").split(":")[0]
+        devices = tf.config.list_physical_devices(kind)
+        number = int(device.rsplit(":", 1)[1])
+        if number >= len(devices):
+            raise DeviceError(
+                f"device {device.strip('/').lower()} asked for, but TensorFlow sees "
+                f"{len(devices)} {kind} devices; install a driver and "
+                "`pip install 'inceptioncli[gpu]'`, or use --device cpu"
+            )
+        self.graph = weights.model.graph
+        self._device = device
+        on_gpu = kind == "GPU"
+        if on_gpu:
+            for gpu in devices:
+                tf.config.experimental.set_memory_growth(gpu, True)
+        with tf.device(device):
+            self._module = TensorFlowGraph(weights, PRECISIONS[precision])
+        self._compile_xla = on_gpu
+        self._functions: dict[tuple[str, ...], Any] = {}
+
+    def run(
+        self, images: NDArray[np.float32], end_points: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """See `engine.base.Engine`."""
+        function = self._function(tuple(end_points))
+        parts = []
+        with tf.device(self._device):
+            for start in range(0, len(images), BATCH_SIZE):
+                parts.append(function(tf.constant(images[start : start + BATCH_SIZE])))
+        return {
+            name: np.concatenate([part[name].numpy() for part in parts]) for name in end_points
+        }
+
+    def _function(self, wanted: tuple[str, ...]) -> Any:
+        if wanted not in self._functions:
+            side = self.graph.image_size
+            self._functions[wanted] = tf.function(
+                lambda images: self._module.end_points(images, wanted),
+                input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)],
+                jit_compile=self._compile_xla,
+            )
+        return self._functions[wanted]
+
+
+class _TensorOps:
+    """`architecture.Ops` on TensorFlow tensors, at inference."""
+
+    def __init__(self, folded: Mapping[str, tuple[Any, Any]]) -> None:
+        self._folded = folded
+
+    def size(self, x: Any) -> tuple[int, int]:
+        return x.shape[1], x.shape[2]
+
+    def conv(self, x: Any, layer: Conv) -> Any:
+        kernel, bias = self._folded[_key(layer.scope)]
+        x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, layer.stride, layer.padding), bias)
+        return x if layer.linear else tf.nn.relu(x)
+
+    def pool(self, x: Any, layer: Pool) -> Any:
+        pool = tf.nn.max_pool2d if layer.kind == "max" else tf.nn.avg_pool2d
+        return pool(x, layer.kernel, layer.stride, layer.padding)
+
+    def concat(self, xs: Sequence[Any]) -> Any:
+        return tf.concat(xs, axis=3)
+
+    def dropout(self, x: Any, keep_probability: float) -> Any:
+        return x
+
+    def squeeze(self, x: Any) -> Any:
+        return tf.squeeze(x, [1, 2])
+
+    def softmax(self, x: Any) -> Any:
+        # In float32 at any precision: 1000 probabilities do not fit float16's resolution.
+        return tf.nn.softmax(tf.cast(x, tf.float32))
+
+
+def _key(scope: str) -> str:
+    """A scope as a key that ``tf.Module`` can track; it takes slashes for nesting."""
+    return scope.replace("/", ".")

@@ -1,0 +1,58 @@
+"""Files that appear whole or not at all: write beside the target, flush to disk, rename."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from inceptioncli.errors import OutputError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Gives a path beside ``target`` to write to; what is there at the end becomes ``target``.
+
+    An exception inside leaves ``target`` as it was and removes the unfinished file.
+
+    Raises:
+        OutputError: the folder can't be made or written, or the disk is full.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".partial"
+        )
+        os.close(handle)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot write: {error.strerror}") from error
+    beside = Path(name)
+    try:
+        try:
+            yield beside
+            os.chmod(beside, 0o666 & ~_umask())
+            _flush(beside)
+            os.replace(beside, target)
+            if os.name == "posix":  # Windows can't open a folder to flush it.
+                _flush(target.parent)
+        except OSError as error:
+            raise OutputError(f"{target}: cannot write: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    """The process's umask, which mkstemp does not apply; it can only be read by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,1 @@
+"""Images: from what the user names to arrays that the graph takes."""

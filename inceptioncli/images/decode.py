@@ -1,0 +1,180 @@
+"""Decoding: untrusted bytes to what the graph takes, float32 ``[S, S, 3]`` in [-1, 1]."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import stat
+import sys
+import warnings
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from inceptioncli.errors import ImageError
+from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
+from inceptioncli.images.sources import STDIN, failure_to_read
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TRUNCATION = re.compile(r"truncat|unexpected end|end of (file|data|stream)|premature|eof", re.I)
+# Pillow imports all of its plugins at the first format beyond its common ones; these alone do.
+_PLUGINS = {"WEBP": "WebPImagePlugin", "TIFF": "TiffImagePlugin", "AVIF": "AvifImagePlugin"}
+_WHITE = (255, 255, 255, 255)
+
+
+def load_image(path: str, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
+    """Reads and decodes one image.
+
+    Args:
+        path: a file's path, or ``-`` for standard input.
+        size: side of the result, in pixels.
+        crop: fraction of each side that is kept, around the centre, before resizing.
+
+    Returns:
+        Float32 ``[size, size, 3]``, RGB in [-1, 1].
+
+    Raises:
+        ImageError: with one of `records.FAILURE_CODES`.
+    """
+    return decode(read_bytes(path), size=size, crop=crop)
+
+
+def read_bytes(path: str) -> bytes:
+    """Reads a whole image file; nothing beyond its head if that is no image's.
+
+    Raises:
+        ImageError: unreadable, not an image, of a format that is not allowed, or changed while
+            it was read.
+    """
+    try:
+        if path == STDIN:
+            return _read(sys.stdin.buffer)
+        with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
+            data = _read(file)
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise ImageError(*failure_to_read(error)) from error
+    except MemoryError as error:
+        raise ImageError("out_of_memory", "not enough memory to read this file") from error
+    if stat.S_ISREG(after.st_mode) and (
+        (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+        or len(data) != after.st_size
+    ):
+        raise ImageError("changed_during_read", "the file changed while it was read; try again")
+    return data
+
+
+def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
+    """Decodes an image file's content: the first frame, upright, in RGB, without transparency.
+
+    The cropped picture is squashed to ``size x size`` with Pillow's antialiased bilinear filter.
+
+    Raises:
+        ImageError: as `load_image`.
+    """
+    image_format = _allowed_format(data)
+    try:
+        with warnings.catch_warnings():
+            # A warning about a decompression bomb is an error; others are noise.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = _resized(_upright_rgb(_open(data, image_format)), size, crop)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError("too_many_pixels", _pixels_message(error)) from error
+    except MemoryError as error:
+        raise ImageError("out_of_memory", "not enough memory to decode this image") from error
+    except Exception as error:  # Decoders raise nearly anything at bytes that are not theirs.
+        raise _decoding_failure(error, data, image_format) from error
+    # Keras's and slim's scaling alike: [0, 255] to [-1, 1].
+    return np.asarray(picture, dtype=np.float32) / np.float32(127.5) - np.float32(1.0)
+
+
+def _read(file: BinaryIO) -> bytes:
+    head = file.read(HEAD_BYTES)
+    _allowed_format(head)
+    return head + file.read()
+
+
+def _allowed_format(head: bytes) -> str:
+    signature = identify(head[:HEAD_BYTES])
+    expected = f"expected {', '.join(ALLOWED_FORMATS[:-1])} or {ALLOWED_FORMATS[-1]}"
+    if signature is None:
+        what = "the file is empty" if not head else "not an image by its content"
+        raise ImageError("unidentified", f"{what}; {expected}")
+    if not signature.allowed:
+        raise ImageError(
+            "unsupported_format", f"{signature.format} images are not supported; {expected}"
+        )
+    return signature.format
+
+
+def _open(data: bytes, image_format: str) -> Image.Image:
+    if image_format in _PLUGINS:
+        importlib.import_module(f"PIL.{_PLUGINS[image_format]}")
+    image: Image.Image = Image.open(io.BytesIO(data), formats=[image_format])
+    image.load()
+    return image
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # noqa: S110 - broken EXIF says nothing; the pixels are sound
+        pass
+    image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, _WHITE)
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Greys of 16 and 32 bits scaled to 8; Pillow's own conversion would cut them off at 255."""
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image).astype(np.float32) / 257)
+    if image.mode == "I":
+        # Pillow's mode for 16-bit PNG in some releases and for 32-bit TIFF; the values tell.
+        values = np.asarray(image).astype(np.float64)
+        largest = values.max(initial=0)
+        full_scale = next((top for top in (255, 65535) if largest <= top), 2**31 - 1)
+        return _grey(values * (255 / full_scale))
+    if image.mode == "F":
+        # Floating-point TIFF: [0, 1] by convention, else 8-bit values.
+        values = np.nan_to_num(np.asarray(image))
+        return _grey(values * 255 if values.max(initial=0) <= 1 else values)
+    return image
+
+
+def _grey(values: NDArray[np.floating]) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def _resized(image: Image.Image, size: int, crop: float) -> Image.Image:
+    width, height = image.size
+    # The rounding of tf.image.central_crop, with which slim's accuracy was published.
+    left, top = int((width - width * crop) / 2), int((height - height * crop) / 2)
+    box = (left, top, width - left, height - top)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _pixels_message(error: Exception) -> str:
+    numbers = re.findall(r"\d+", str(error))
+    if len(numbers) < 2:
+        return str(error)
+    return f"{int(numbers[0]):,} pixels; at most {int(numbers[1]):,} are decoded; make it smaller"
+
+
+def _decoding_failure(error: Exception, data: bytes, image_format: str) -> ImageError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    # libwebp has one message for every fault; its container tells how long it should be.
+    short_webp = image_format == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if short_webp or _TRUNCATION.search(text):
+        return ImageError("truncated", text if not short_webp else f"image file is truncated: {text}")
+    return ImageError("decode_error", f"{image_format}: {text}")

@@ -1,0 +1,115 @@
+"""Sources: what the user names (files, folders, lists, standard input) as a lazy run of inputs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from inceptioncli.images.signatures import HEAD_BYTES, identify
+from inceptioncli.records import Failure
+
+_logger = logging.getLogger(__name__)
+
+STDIN = "-"
+
+
+class Source(NamedTuple):
+    """One input: a file's path as the user would write it, or ``-``; ``failure`` when it is known
+    to be unusable already."""
+
+    path: str
+    failure: Failure | None = None
+
+
+def sources(paths: Iterable[str]) -> Iterator[Source]:
+    """Yields the inputs that ``paths`` stand for, in order.
+
+    A file is an input whatever it holds. A folder stands for the images in it and below it, told
+    by content, names sorted within each folder; hidden entries are left out. What can't be read
+    there can't be told from an image, so it is an input, and a failure.
+    """
+    for path in paths:
+        if path == STDIN or not os.path.isdir(path):
+            yield Source(path)
+            continue
+        count = 0
+        for source in _walk(path, ancestors=()):
+            count += 1
+            yield source
+        if count == 0:
+            _logger.warning(
+                "%s: no images in this folder (looked for %s by content, hidden files left out)",
+                printable(path),
+                "JPEG, PNG, GIF, BMP, WEBP, TIFF and AVIF",
+            )
+
+
+def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:
+    """Yields the paths in a list, one a line, or separated by NUL; empty entries are left out.
+
+    Bytes that are not UTF-8 come out as Python's file system encoding has them, so that any file
+    name can be listed.
+    """
+    separator = b"\0" if nul_separated else b"\n"
+    rest = b""
+    while chunk := file.read(1 << 16):
+        *entries, rest = (rest + chunk).split(separator)
+        yield from _entries(entries, nul_separated)
+    yield from _entries([rest], nul_separated)
+
+
+def printable(path: str) -> str:
+    """A path without control characters or broken encodings, fit for a terminal."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in path
+    )
+
+
+def _walk(folder: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Source]:
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        yield Source(folder, failure_to_read(error))
+        return
+    identity = (status.st_dev, status.st_ino)
+    if identity in ancestors:
+        _logger.warning("%s: leads back to a folder above it; left out", printable(folder))
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            mode = os.stat(path).st_mode
+            if stat.S_ISDIR(mode):
+                yield from _walk(path, (*ancestors, identity))
+            elif stat.S_ISREG(mode) and _is_image(path):
+                yield Source(path)
+        except OSError as error:
+            yield Source(path, failure_to_read(error))
+
+
+def _is_image(path: str) -> bool:
+    with open(path, "rb") as file:
+        return identify(file.read(HEAD_BYTES)) is not None
+
+
+def failure_to_read(error: OSError) -> Failure:
+    """What a file or folder that can't be read is recorded as."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Failure("not_found", "no such file or folder")
+    if isinstance(error, PermissionError):
+        return Failure("permission_denied", "permission denied; check who may read it")
+    return Failure("decode_error", f"cannot be read: {error.strerror or error}")
+
+
+def _entries(entries: list[bytes], nul_separated: bool) -> Iterator[str]:
+    for entry in entries:
+        if not nul_separated:
+            entry = entry.removesuffix(b"\r")
+        if entry:
+            yield os.fsdecode(entry)

@@ -1,0 +1,198 @@
+"""Weight files of every known layout, read into one form: {slim variable: array}.
+
+Models are data: arrays are taken by name and checked against the architecture's table, and
+nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inceptioncli.architecture import Graph
+from inceptioncli.errors import UsageError, WeightsError
+from inceptioncli.summary import Shape, variables
+from inceptioncli.weights.formats.found import Found, FoundVariables, graph_of
+from inceptioncli.weights.model import Model, Weights
+from inceptioncli.weights.registry import Layout
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KNOWN_LAYOUTS = (
+    "a Keras InceptionV3 .h5 or .weights.h5, a slim checkpoint, a frozen graph .pb "
+    "(or a .tar.gz with one of the two), or a .safetensors made by inceptioncli"
+)
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
+# The last eight bytes of a LevelDB table: V1 checkpoints and V2 index files are such tables.
+_TABLE_MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that make up the weights at ``path``: one, or a V2 checkpoint's index and shards.
+
+    Raises:
+        WeightsError: there is nothing that can be read.
+    """
+    from inceptioncli.weights.formats.slim import checkpoint_prefix
+
+    prefix = checkpoint_prefix(path)
+    if prefix is not None:
+        shards = sorted(prefix.parent.glob(f"{_escape_glob(prefix.name)}.data-*-of-*"))
+        if not shards:
+            raise WeightsError(f"{prefix}.index has no {prefix.name}.data-00000-of-00001 beside it")
+        return (prefix.with_name(f"{prefix.name}.index"), *shards)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; expected {KNOWN_LAYOUTS}")
+    try:
+        with path.open("rb"):
+            return (path,)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read weights: {error.strerror}") from error
+
+
+def identify(path: Path) -> Layout:
+    """Tells the layout of the file (or checkpoint prefix) from its content.
+
+    Raises:
+        WeightsError: it is none that we know.
+    """
+    first = files_of(path)[0]
+    size = first.stat().st_size
+    with first.open("rb") as file:
+        head = file.read(16)
+        file.seek(max(0, size - len(_TABLE_MAGIC)))
+        tail = file.read()
+    if head.startswith(_HDF5_MAGIC):
+        return "keras"
+    if tail == _TABLE_MAGIC:
+        return "slim-checkpoint"
+    if head.startswith(_GZIP_MAGIC):
+        from inceptioncli.weights.formats.slim import archived_layout
+
+        return archived_layout(path)
+    if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8:
+        return "safetensors"
+    # A GraphDef is a run of field 1 (node, length-delimited); it has no magic number.
+    if head.startswith(b"\n"):
+        return "slim-frozen"
+    what = "an empty file" if size == 0 else "of no layout that is known here"
+    if head.startswith(_ZIP_MAGIC):
+        what = "a zip archive (.keras or PyTorch?)"
+    raise WeightsError(f"{path} is {what}; expected {KNOWN_LAYOUTS}")
+
+
+def read(path: Path, *, source_sha256: str = "") -> Weights:
+    """Reads weights of any known layout.
+
+    Args:
+        path: a file, or the prefix of a V2 checkpoint.
+        source_sha256: hash of the file, for the model's provenance.
+
+    Raises:
+        WeightsError: unreadable, of an unknown layout, or with a variable that is missing, of the
+            wrong shape, or not finite. The message names the file and the variable.
+    """
+    with _READERS[identify(path)]()(path) as found:
+        model = found.model or _default_model(graph_of(found, path), path, source_sha256)
+        return Weights(model, _checked_arrays(found.variables, model.graph, path))
+
+
+def _keras() -> _Reader:
+    from inceptioncli.weights.formats.keras_h5 import open_keras
+
+    return open_keras
+
+
+def _checkpoint() -> _Reader:
+    from inceptioncli.weights.formats.slim import open_checkpoint
+
+    return open_checkpoint
+
+
+def _frozen() -> _Reader:
+    from inceptioncli.weights.formats.slim import open_frozen_graph
+
+    return open_frozen_graph
+
+
+def _safetensors() -> _Reader:
+    from inceptioncli.weights.formats.own import open_safetensors
+
+    return open_safetensors
+
+
+_Reader = Callable[[Path], AbstractContextManager[Found]]
+# Each reader's module is imported only when a file of its layout is met: they are heavy.
+_READERS: dict[Layout, Callable[[], _Reader]] = {
+    "keras": _keras,
+    "slim-checkpoint": _checkpoint,
+    "slim-frozen": _frozen,
+    "safetensors": _safetensors,
+}
+
+
+def _default_model(graph: Graph, path: Path, source_sha256: str) -> Model:
+    return Model(
+        graph=graph,
+        label_offset=1 if graph.classes == 1001 else 0,
+        source=path.name,
+        source_sha256=source_sha256,
+    )
+
+
+def _checked_arrays(
+    found: FoundVariables, graph: Graph, path: Path
+) -> Mapping[str, NDArray[np.float32]]:
+    import numpy as np
+
+    expected = variables(graph)
+    missing = [name for name in expected if name not in found]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise WeightsError(
+            f"{path}: variable {missing[0]}{more} is missing; "
+            f"expected all {len(expected)} variables of InceptionV3"
+        )
+    for name, shape in expected.items():
+        if found[name].shape != shape:
+            raise WeightsError(
+                f"{path}: {_called(name, found)} has shape {_show(found[name].shape)}; "
+                f"expected {_show(shape)}"
+            )
+    arrays = {}
+    for name in expected:
+        array = np.asarray(found[name].read(), dtype=np.float32)
+        if not np.isfinite(array).all():
+            raise WeightsError(
+                f"{path}: {_called(name, found)} holds NaN or infinite values; "
+                "the file is damaged or its training diverged"
+            )
+        if name.endswith("moving_variance") and (array < 0).any():
+            raise WeightsError(
+                f"{path}: {_called(name, found)} holds negative variances; the file is damaged"
+            )
+        arrays[name] = array
+    return arrays
+
+
+def _called(name: str, found: FoundVariables) -> str:
+    origin = found[name].origin
+    return name if origin == name else f"{origin} ({name})"
+
+
+def _show(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _escape_glob(name: str) -> str:
+    import glob
+
+    return glob.escape(name)

@@ -1,0 +1,95 @@
+"""What a reader found in a weight file, before it is checked, and the graph that it implies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inceptioncli.architecture import AUX_END_POINT, SCOPE, Graph
+from inceptioncli.errors import WeightsError
+from inceptioncli.summary import Shape, convolutions
+from inceptioncli.weights.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Variable(NamedTuple):
+    """An array in a file that is not read yet; ``origin`` is the file's own name for it."""
+
+    origin: str
+    shape: Shape
+    read: Callable[[], NDArray[Any]]
+
+
+FoundVariables = Mapping[str, Variable]
+
+
+class Found(NamedTuple):
+    """Variables by slim name, and the model when the file itself tells which it is."""
+
+    variables: FoundVariables
+    model: Model | None = None
+
+
+# A checkpoint does not say which image size its aux head was made for, but the name of its
+# Conv2d_2a does, roughly: the first of these sizes that leads to that name is taken.
+_USUAL_IMAGE_SIZES = (299, 224, 192, 256, 150)
+_AUX_CONV = re.compile(rf"{SCOPE}/{AUX_END_POINT}/Conv2d_2a_(\d+)x\d+/weights")
+
+
+def graph_of(found: Found, path: Path) -> Graph:
+    """The graph whose variables these are, as far as names and shapes tell.
+
+    Raises:
+        WeightsError: they are no InceptionV3's at all.
+    """
+    shapes = {name: variable.shape for name, variable in found.variables.items()}
+    full = convolutions(Graph())
+    known = [conv for conv in full if len(shapes.get(f"{conv.scope}/weights", ())) == 4]
+    if len(known) < len(full) // 2:
+        raise WeightsError(
+            f"{path}: only {len(known)} of {len(full)} InceptionV3 convolutions found; "
+            "these are another network's weights, or of another layout"
+        )
+    top = shapes.get(f"{SCOPE}/Logits/Conv2d_1c_1x1/weights")
+    has_aux = top is not None and any(n.startswith(f"{SCOPE}/{AUX_END_POINT}/") for n in shapes)
+    return Graph(
+        image_size=_aux_image_size(shapes) if has_aux else 299,
+        classes=top[-1] if top else 0,
+        depth_multiplier=_depth_multiplier(
+            [
+                (conv.filters, shapes[f"{conv.scope}/weights"][-1])
+                for conv in known
+                if not conv.linear
+            ]
+        ),
+        aux=has_aux,
+    )
+
+
+def _depth_multiplier(filters: list[tuple[int, int]]) -> float:
+    """The multiplier that explains most of the (nominal, found) filter counts; round if it can.
+
+    A wrong shape among them must not win, so that it can be reported as what it is.
+    """
+    ratios = sorted({found / nominal for nominal, found in filters})
+    rounded = [round(ratio, digits) for digits in (1, 2, 3) for ratio in ratios]
+    candidates = [ratio for ratio in (1.0, *rounded, *ratios) if ratio > 0]
+
+    def explained(multiplier: float) -> int:
+        graph = Graph(depth_multiplier=multiplier)
+        return sum(graph.depth(nominal) == found for nominal, found in filters)
+
+    return max(candidates, key=explained)
+
+
+def _aux_image_size(shapes: Mapping[str, Shape]) -> int:
+    kernels = [int(match[1]) for name in shapes if (match := _AUX_CONV.fullmatch(name))]
+    for size in _USUAL_IMAGE_SIZES:
+        scope = convolutions(Graph(image_size=size))[-3].scope
+        if kernels and scope.endswith(f"Conv2d_2a_{kernels[0]}x{kernels[0]}"):
+            return size
+    return 299

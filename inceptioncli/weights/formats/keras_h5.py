@@ -1,0 +1,134 @@
+"""Keras's HDF5 layouts: the published file, whole-model ``.h5``, and ``.weights.h5``.
+
+Convolution number i of a file is number i of the table, since Keras Applications creates its
+layers in slim's order. Layers are found by their numbers, never by position: ``model.layers`` is
+sorted by depth, and the groups of ``.weights.h5`` with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from inceptioncli.architecture import SCOPE, Graph
+from inceptioncli.errors import WeightsError
+from inceptioncli.summary import convolutions
+from inceptioncli.weights.formats.found import Found, Variable
+
+_NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
+_BATCH_NORM_LEAVES = ("beta", "moving_mean", "moving_variance")
+# In .weights.h5 a layer's arrays are numbered in the order in which it creates them; there is no
+# gamma in this network.
+_UNNAMED_LEAVES = {"conv2d": ("kernel",), "batch_normalization": _BATCH_NORM_LEAVES}
+_UNNAMED_DENSE = ("kernel", "bias")
+
+_Layers = dict[str, dict[str, h5py.Dataset]]
+
+
+@contextmanager
+def open_keras(path: Path) -> Iterator[Found]:
+    """Opens a Keras weight file.
+
+    Raises:
+        WeightsError: damaged, or without InceptionV3's layers.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
+    with file:
+        try:
+            yield Found(_by_slim_name(_layers(file), path))
+        except (OSError, RuntimeError, KeyError) as error:  # h5py's, for damage found later
+            raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
+
+
+def _layers(file: h5py.File) -> _Layers:
+    """Layer name to {leaf name: dataset}, from either layout."""
+    layers: _Layers = {}
+
+    def visit(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset) or name.startswith("optimizer"):
+            return
+        group, leaf = item.parent, name.rsplit("/", 1)[-1].removesuffix(":0")
+        if "name" in group.attrs:
+            layer = str(group.attrs["name"])
+            kind = _NUMBERED.fullmatch(layer)
+            leaves = _UNNAMED_LEAVES[kind[1]] if kind else _UNNAMED_DENSE
+            if leaf.isdigit() and int(leaf) < len(leaves) and len(group) == len(leaves):
+                leaf = leaves[int(leaf)]
+        else:
+            layer = str(group.name).rsplit("/", 1)[-1]
+        layers.setdefault(layer, {})[leaf] = item
+
+    file.visititems(visit)
+    return layers
+
+
+def _by_slim_name(layers: _Layers, path: Path) -> dict[str, Variable]:
+    convs = _numbered(layers, "conv2d", "kernel")
+    norms = _numbered(layers, "batch_normalization", "beta")
+    scopes = [conv.scope for conv in convolutions(Graph(aux=False)) if not conv.linear]
+    for kind, found in (("conv2d", convs), ("batch_normalization", norms)):
+        if len(found) != len(scopes):
+            raise WeightsError(
+                f"{path}: {len(found)} {kind} layers; expected the {len(scopes)} of Keras "
+                f"Applications' InceptionV3{_gaps(found)}"
+            )
+    variables = {}
+    for scope, conv, norm in zip(scopes, convs.values(), norms.values(), strict=True):
+        variables[f"{scope}/weights"] = _variable(conv["kernel"])
+        for leaf in _BATCH_NORM_LEAVES:
+            if leaf in norm:
+                variables[f"{scope}/BatchNorm/{leaf}"] = _variable(norm[leaf])
+        if "gamma" in norm:
+            raise WeightsError(
+                f"{path}: {norm['gamma'].name} found; InceptionV3's batch norm has no gamma "
+                "(Keras: scale=False)"
+            )
+    variables.update(_top(layers, path))
+    return variables
+
+
+def _numbered(layers: _Layers, kind: str, leaf: str) -> dict[int, dict[str, h5py.Dataset]]:
+    """Layers of a kind by their number (``conv2d`` has none: 0), in order of creation."""
+    found = {}
+    for name, leaves in layers.items():
+        match = _NUMBERED.fullmatch(name)
+        if match and match[1] == kind and leaf in leaves:
+            found[int(match[2] or 0)] = leaves
+    return dict(sorted(found.items()))
+
+
+def _gaps(found: dict[int, Any]) -> str:
+    missing = sorted(set(range(min(found), max(found))) - set(found)) if found else []
+    return f" (number {missing[0]} is missing)" if missing else ""
+
+
+def _top(layers: _Layers, path: Path) -> dict[str, Variable]:
+    """The classifier, if there is one: the only layer with a kernel of two dimensions."""
+    dense = [leaves for leaves in layers.values() if "kernel" in leaves and leaves["kernel"].ndim == 2]
+    if not dense:
+        return {}
+    if len(dense) > 1:
+        raise WeightsError(f"{path}: {len(dense)} dense layers; expected one, `predictions`")
+    scope = f"{SCOPE}/Logits/Conv2d_1c_1x1"
+    kernel = dense[0]["kernel"]
+    variables = {
+        f"{scope}/weights": Variable(
+            kernel.name, (1, 1, *kernel.shape), lambda: kernel[()][None, None]
+        )
+    }
+    if "bias" in dense[0]:
+        variables[f"{scope}/biases"] = _variable(dense[0]["bias"])
+    return variables
+
+
+def _variable(dataset: h5py.Dataset) -> Variable:
+    return Variable(dataset.name, dataset.shape, partial(dataset.__getitem__, ()))

@@ -1,0 +1,58 @@
+"""Our own layout: a ``.safetensors`` file with slim's names and the whole model in its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from inceptioncli.errors import InceptionError, WeightsError
+from inceptioncli.files import replacing
+from inceptioncli.weights.formats.found import Found, Variable
+from inceptioncli.weights.model import Model, Weights
+
+
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[Found]:
+    """Opens a file that `write_safetensors` made.
+
+    Raises:
+        WeightsError: damaged, or its metadata is not what we write.
+    """
+    try:
+        file = safe_open(path, framework="numpy")
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: damaged safetensors file ({error})") from error
+    with file:
+        try:
+            model = Model.from_metadata(file.metadata() or {})
+        except KeyError as error:
+            raise WeightsError(
+                f"{path}: metadata field {error} is missing; expected a file made by "
+                "`inceptioncli weights convert` or `inceptioncli train`"
+            ) from error
+        except (TypeError, ValueError, InceptionError) as error:
+            raise WeightsError(f"{path}: wrong metadata ({error})") from error
+        yield Found(
+            {
+                name: Variable(
+                    name, tuple(file.get_slice(name).get_shape()), partial(file.get_tensor, name)
+                )
+                for name in file.keys()  # noqa: SIM118 - not a mapping
+            },
+            model,
+        )
+
+
+def write_safetensors(path: Path, weights: Weights) -> None:
+    """Writes a whole model as one file, atomically.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    with replacing(path) as beside:
+        save_file(dict(weights.arrays), beside, metadata=weights.model.to_metadata())

@@ -1,0 +1,99 @@
+"""A model: what a set of weights means, apart from its arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from inceptioncli.architecture import Graph
+from inceptioncli.labels import Label, check_count, default_labels
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a set of weights computes and what its outputs stand for.
+
+    Attributes:
+        graph: the network.
+        labels: one for each class; None for the default ones (`labels.default_labels`).
+        label_offset: output index of the first real class; 1 where output 0 is "background".
+        crop: central fraction of each side that is kept before resizing, unless asked otherwise.
+        source: name of the file that the weights come from.
+        source_sha256: that file's SHA-256, in hex.
+    """
+
+    graph: Graph
+    labels: tuple[Label, ...] | None = None
+    label_offset: int = 0
+    crop: float = 1.0
+    source: str = ""
+    source_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.labels is not None:
+            check_count(self.labels, self.graph.classes, self.source)
+
+    @property
+    def class_labels(self) -> tuple[Label, ...]:
+        """One label for each class."""
+        return default_labels(self.graph.classes) if self.labels is None else self.labels
+
+    def to_metadata(self) -> dict[str, str]:
+        """The model as strings: each value is JSON. Labels are always written out."""
+        graph = asdict(self.graph)
+        fields: dict[str, Any] = {
+            "inceptioncli": FORMAT_VERSION,
+            **{name: graph[name] for name in ("image_size", "depth_multiplier", "min_depth")},
+            "aux": self.graph.aux,
+            "num_classes": self.graph.classes,
+            "classes": [{"id": label.id, "label": label.name} for label in self.class_labels],
+            "label_offset": self.label_offset,
+            "crop": self.crop,
+            "source": self.source,
+            "source_sha256": self.source_sha256,
+        }
+        return {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Model:
+        """Reads back what `to_metadata` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: something is missing or of the wrong kind.
+        """
+        fields = {name: json.loads(value) for name, value in metadata.items()}
+        if fields["inceptioncli"] > FORMAT_VERSION:
+            raise ValueError(f"written by a newer inceptioncli (format {fields['inceptioncli']})")
+        crop = float(fields["crop"])
+        if not 0 < crop <= 1:
+            raise ValueError(f"crop {crop} is not in (0, 1]")
+        return cls(
+            graph=Graph(
+                image_size=int(fields["image_size"]),
+                classes=int(fields["num_classes"]),
+                depth_multiplier=float(fields["depth_multiplier"]),
+                min_depth=int(fields["min_depth"]),
+                aux=bool(fields["aux"]),
+            ),
+            labels=tuple(Label(entry["id"], str(entry["label"])) for entry in fields["classes"]),
+            label_offset=int(fields["label_offset"]),
+            crop=crop,
+            source=str(fields["source"]),
+            source_sha256=str(fields["source_sha256"]),
+        )
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model with its arrays: slim variable name to float32 array, in slim's order."""
+
+    model: Model
+    arrays: Mapping[str, NDArray[np.float32]]

@@ -1,0 +1,75 @@
+"""The weights that have names: where they are published and how to know them."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Literal, NamedTuple
+
+from inceptioncli.errors import WeightsError
+
+Layout = Literal["keras", "slim-checkpoint", "slim-frozen", "safetensors"]
+
+
+class NamedWeights(NamedTuple):
+    """Published weights; ``label_offset`` is the output index of ImageNet's first class."""
+
+    name: str
+    url: str
+    sha256: str
+    bytes: int
+    layout: Layout
+    classes: int
+    label_offset: int
+    about: str
+
+    @property
+    def file_name(self) -> str:
+        """The published file's name, which it keeps in the cache."""
+        return self.url.rsplit("/", 1)[1]
+
+
+DEFAULT = "imagenet"
+
+NAMED: dict[str, NamedWeights] = {
+    weights.name: weights
+    for weights in (
+        NamedWeights(
+            name="imagenet",
+            url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
+            "inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
+            sha256="00c9ea4e4762f716ac4d300d6d9c2935639cc5e4d139b5790d765dcbeea539d0",
+            bytes=96_112_376,
+            layout="keras",
+            classes=1000,
+            label_offset=0,
+            about="Keras Applications; 77.9% top-1, 93.7% top-5",
+        ),
+        NamedWeights(
+            name="imagenet-slim",
+            url="https://storage.googleapis.com/download.tensorflow.org/models/"
+            "inception_v3_2016_08_28_frozen.pb.tar.gz",
+            sha256="7045b72a954af4dce36346f478610acdccbf149168fa25c78e54e32f0c723d6d",
+            bytes=88_668_554,
+            layout="slim-frozen",
+            classes=1001,
+            label_offset=1,
+            about="TF-Slim; 78.0% top-1, 93.9% top-5 with --crop 0.875",
+        ),
+    )
+}
+
+
+def named(name: str) -> NamedWeights:
+    """Looks a name up.
+
+    Raises:
+        WeightsError: unknown; the message suggests the nearest name.
+    """
+    if name in NAMED:
+        return NAMED[name]
+    near = difflib.get_close_matches(name, NAMED, n=1)
+    suggestion = f"did you mean {near[0]!r}? " if near else ""
+    raise WeightsError(
+        f"unknown weights {name!r}: {suggestion}"
+        f"Known names: {', '.join(NAMED)}; or give the path of a file that exists"
+    )
