@@ -285,9 +285,9 @@ def walk(graph: Graph, images: T, ops: Ops[T], *, last: str | None = None) -> di
 def _steps(graph: Graph, images: T, ops: Ops[T]) -> Iterator[tuple[str, T]]:
     """Yields each end point's name and value; lazily, so that `walk` can stop anywhere."""
     net = images
-    for layer in STEM:
-        net = _apply(graph, net, layer, SCOPE, ops)
-        yield layer.scope, net
+    for stem_layer in STEM:
+        net = _apply(graph, net, stem_layer, SCOPE, ops)
+        yield stem_layer.scope, net
     aux_input = net
     for name, branches in MIXED.items():
         outputs = []
@@ -303,8 +303,8 @@ def _steps(graph: Graph, images: T, ops: Ops[T]) -> Iterator[tuple[str, T]]:
 
     if graph.aux:
         x = aux_input
-        for layer in AUX:
-            x = _apply(graph, x, layer, f"{SCOPE}/{AUX_END_POINT}", ops)
+        for aux_layer in AUX:
+            x = _apply(graph, x, aux_layer, f"{SCOPE}/{AUX_END_POINT}", ops)
         yield AUX_END_POINT, ops.squeeze(x)
 
     net = _apply(graph, net, TOP_POOL, f"{SCOPE}/Logits", ops)

@@ -13,10 +13,11 @@ from inceptioncli import pipeline
 from inceptioncli.engine import select
 from inceptioncli.engine.base import Engine
 from inceptioncli.errors import ImageError, UsageError, WeightsError
-from inceptioncli.images.sources import Source, printable, sources
+from inceptioncli.images.sources import Source, sources
 from inceptioncli.labels import Label, check_count, read_labels
 from inceptioncli.records import Prediction, Record
 from inceptioncli.summary import Shape, summarize
+from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
 from inceptioncli.weights.model import Model
 from inceptioncli.weights.registry import DEFAULT
@@ -84,9 +85,7 @@ class Classifier:
         self.labels = model.class_labels if labels is None else labels
         self.crop = model.crop if crop is None else crop
 
-    def classify(
-        self, paths: Paths, top_k: int = 5, threshold: float = 0.0
-    ) -> Iterator[Record]:
+    def classify(self, paths: Paths, top_k: int = 5, threshold: float = 0.0) -> Iterator[Record]:
         """Classifies files, and the images in folders, in order, each when its turn comes.
 
         Args:
@@ -173,4 +172,4 @@ def _row_shape(shape: Shape) -> Shape:
 def _as_strings(paths: Paths) -> Iterable[str]:
     if isinstance(paths, str | os.PathLike):
         return [os.fspath(paths)]
-    return map(os.fspath, paths)
+    return (os.fspath(path) for path in paths)

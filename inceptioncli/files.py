@@ -32,9 +32,9 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         try:
             yield beside
-            os.chmod(beside, 0o666 & ~_umask())
+            beside.chmod(0o666 & ~_umask())
             _flush(beside)
-            os.replace(beside, target)
+            beside.replace(target)
             if os.name == "posix":  # Windows can't open a folder to flush it.
                 _flush(target.parent)
         except OSError as error:

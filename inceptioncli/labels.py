@@ -24,8 +24,11 @@ BACKGROUND = Label(None, "background")
 
 
 def default_labels(classes: int) -> tuple[Label, ...]:
-    """Labels of a model that brings none: ImageNet's for 1000 outputs, those after "background"
-    for 1001 (slim's convention), ``class 17`` for any other number."""
+    """Labels of a model that brings none.
+
+    ImageNet's for 1000 outputs, "background" before them for 1001 (slim's convention), and
+    ``class 17`` for any other number.
+    """
     if classes == 1000:
         return imagenet_labels()
     if classes == 1001:
@@ -38,7 +41,7 @@ def imagenet_labels() -> tuple[Label, ...]:
 
     Names are not unique ("crane", "maillot"); ids are.
     """
-    table = resources.files("inceptioncli").joinpath("data", "imagenet_classes.tsv")
+    table = resources.files("inceptioncli").joinpath("data").joinpath("imagenet_classes.tsv")
     rows = table.read_text(encoding="utf-8").splitlines()
     return tuple(Label(*row.split("\t", 1)) for row in rows)
 
@@ -73,7 +76,9 @@ def check_count(labels: tuple[Label, ...], classes: int, origin: str) -> None:
     hint = "give one label for each output of the model"
     if len(labels) == classes - 1:
         hint += ' (does the list lack a first line "background"?)'
-    raise LabelsError(f"{origin}: {len(labels)} labels, but the model has {classes} classes; {hint}")
+    raise LabelsError(
+        f"{origin}: {len(labels)} labels, but the model has {classes} classes; {hint}"
+    )
 
 
 def _from_line(line: str) -> Label:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 FAILURE_CODES = (
@@ -19,7 +20,8 @@ FAILURE_CODES = (
 )
 
 
-class Prediction(NamedTuple):
+@dataclass(frozen=True)
+class Prediction:
     """A class and its softmax probability.
 
     ``index`` is the model's output index; ``id`` the WordNet id, None for classes without one;

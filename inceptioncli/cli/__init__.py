@@ -17,6 +17,7 @@ from inceptioncli.cli.model import model
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
 from inceptioncli.cli.weights import weights
 from inceptioncli.errors import InceptionError
+from inceptioncli.terminal import printable
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -63,7 +64,7 @@ def _run(logger: logging.Logger) -> int:
         if logger.isEnabledFor(logging.DEBUG):
             logger.exception("error")
         else:
-            click.echo(f"Error: {_one_line(str(error))}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -86,11 +87,3 @@ def _run(logger: logging.Logger) -> int:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(TERMINATED)
-
-
-def _one_line(text: str) -> str:
-    """A message without control characters, which a file name in it might bring along."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )

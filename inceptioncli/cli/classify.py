@@ -11,6 +11,7 @@ from typing import BinaryIO
 import click
 
 from inceptioncli.cli.options import debug_option, graph_options, input_options
+from inceptioncli.terminal import printable
 
 SOME_FAILED = 3
 NONE_CLASSIFIED = 4
@@ -74,7 +75,7 @@ def classify(
 
     from inceptioncli.classifier import load
     from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
-    from inceptioncli.images.sources import printable, sources
+    from inceptioncli.images.sources import sources
     from inceptioncli.output import open_writer
 
     found = sources(inputs)

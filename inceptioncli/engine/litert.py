@@ -37,17 +37,18 @@ class LiteRTEngine:
     ) -> dict[str, NDArray[np.float32]]:
         """See `engine.base.Engine`."""
         only_last = tuple(end_points) == self.graph.end_points[-1:]
-        runner = self._runner(PREDICTIONS_SIGNATURE if only_last else END_POINTS_SIGNATURE)
+        signature = PREDICTIONS_SIGNATURE if only_last else END_POINTS_SIGNATURE
         rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in end_points}
         for image in images:
-            outputs = runner(**{INPUT_NAME: image[np.newaxis]})
+            outputs = self._run_one(signature, image[np.newaxis])
             for name in end_points:
                 rows[name].append(outputs[name][0])
         return {name: np.stack(values) for name, values in rows.items()}
 
-    def _runner(self, signature: str) -> Any:
-        if signature not in self._runners:
-            # The first runner creates the XNNPACK delegate, which says so on standard error.
-            with native_stderr_hidden():
-                self._runners[signature] = self._interpreter.get_signature_runner(signature)
-        return self._runners[signature]
+    def _run_one(self, signature: str, image: NDArray[np.float32]) -> Any:
+        if signature in self._runners:
+            return self._runners[signature](**{INPUT_NAME: image})
+        # The first run of a signature packs its weights, and says on standard error that it does.
+        with native_stderr_hidden():
+            self._runners[signature] = self._interpreter.get_signature_runner(signature)
+            return self._runners[signature](**{INPUT_NAME: image})

@@ -90,9 +90,7 @@ class TensorFlowEngine:
         with tf.device(self._device):
             for start in range(0, len(images), BATCH_SIZE):
                 parts.append(function(tf.constant(images[start : start + BATCH_SIZE])))
-        return {
-            name: np.concatenate([part[name].numpy() for part in parts]) for name in end_points
-        }
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in end_points}
 
     def _function(self, wanted: tuple[str, ...]) -> Any:
         if wanted not in self._functions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
@@ -92,7 +93,10 @@ def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
     except Exception as error:  # Decoders raise nearly anything at bytes that are not theirs.
         raise _decoding_failure(error, data, image_format) from error
     # Keras's and slim's scaling alike: [0, 255] to [-1, 1].
-    return np.asarray(picture, dtype=np.float32) / np.float32(127.5) - np.float32(1.0)
+    pixels = np.array(picture, dtype=np.float32)
+    pixels /= 127.5
+    pixels -= 1
+    return pixels
 
 
 def _read(file: BinaryIO) -> bytes:
@@ -123,10 +127,8 @@ def _open(data: bytes, image_format: str) -> Image.Image:
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
-    try:
+    with contextlib.suppress(Exception):  # Broken EXIF says nothing; the pixels are sound.
         image = ImageOps.exif_transpose(image)
-    except Exception:  # noqa: S110 - broken EXIF says nothing; the pixels are sound
-        pass
     image = _eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -176,5 +178,7 @@ def _decoding_failure(error: Exception, data: bytes, image_format: str) -> Image
     # libwebp has one message for every fault; its container tells how long it should be.
     short_webp = image_format == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data)
     if short_webp or _TRUNCATION.search(text):
-        return ImageError("truncated", text if not short_webp else f"image file is truncated: {text}")
+        return ImageError(
+            "truncated", text if not short_webp else f"image file is truncated: {text}"
+        )
     return ImageError("decode_error", f"{image_format}: {text}")

@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from inceptioncli.images.signatures import HEAD_BYTES, identify
 from inceptioncli.records import Failure
+from inceptioncli.terminal import printable
 
 _logger = logging.getLogger(__name__)
 
@@ -17,8 +18,10 @@ STDIN = "-"
 
 
 class Source(NamedTuple):
-    """One input: a file's path as the user would write it, or ``-``; ``failure`` when it is known
-    to be unusable already."""
+    """One input: a file's path as the user would write it, or ``-``.
+
+    ``failure`` is there when the input is known to be unusable already.
+    """
 
     path: str
     failure: Failure | None = None
@@ -59,14 +62,6 @@ def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:
         *entries, rest = (rest + chunk).split(separator)
         yield from _entries(entries, nul_separated)
     yield from _entries([rest], nul_separated)
-
-
-def printable(path: str) -> str:
-    """A path without control characters or broken encodings, fit for a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in path
-    )
 
 
 def _walk(folder: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Source]:

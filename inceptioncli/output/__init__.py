@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 from inceptioncli.output.csv import CsvWriter
@@ -27,4 +28,9 @@ def open_writer(format: str, stream: BinaryIO, columns: int) -> Writer:
     """The writer of a format among `FORMATS`; ``columns`` is the most predictions of a record."""
     if format == "csv":
         return CsvWriter(stream, columns)
-    return {"text": TextWriter, "jsonl": JsonLinesWriter, "json": JsonWriter}[format](stream)
+    writers: dict[str, Callable[[BinaryIO], Writer]] = {
+        "text": TextWriter,
+        "jsonl": JsonLinesWriter,
+        "json": JsonWriter,
+    }
+    return writers[format](stream)

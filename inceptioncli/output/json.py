@@ -16,7 +16,7 @@ def record_to_json(record: Record) -> str:
     """
     fields: dict[str, Any] = {"path": record.path, "status": "ok" if record.ok else "error"}
     if record.failure is None:
-        fields["predictions"] = [prediction._asdict() for prediction in record.predictions]
+        fields["predictions"] = [vars(prediction) for prediction in record.predictions]
     else:
         fields["error"] = record.failure._asdict()
     return json.dumps(fields, ensure_ascii=not record.path.isprintable())

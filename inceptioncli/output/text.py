@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from inceptioncli.images.sources import printable
 from inceptioncli.records import Record
+from inceptioncli.terminal import printable
 
 
 class TextWriter:

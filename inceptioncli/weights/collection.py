@@ -127,4 +127,3 @@ def remove(weights: NamedWeights) -> list[Path]:
         return []
     path.unlink()
     return [path]
-

@@ -20,9 +20,11 @@ class FoldedConv(NamedTuple):
 
 
 def fold(weights: Weights, conv: Conv) -> FoldedConv:
-    """A convolution with its batch norm inside: ``w / s`` and ``beta - mean / s`` with
-    ``s = sqrt(variance + epsilon)``, computed in float64 so that folding adds no error of its
-    own."""
+    """A convolution with its batch norm inside.
+
+    ``w / s`` and ``beta - mean / s`` with ``s = sqrt(variance + epsilon)``, computed in float64
+    so that folding adds no error of its own.
+    """
     import numpy as np
 
     kernel = weights.arrays[f"{conv.scope}/weights"]

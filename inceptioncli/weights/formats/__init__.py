@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inceptioncli.architecture import Graph
-from inceptioncli.errors import UsageError, WeightsError
+from inceptioncli.errors import WeightsError
 from inceptioncli.summary import Shape, variables
 from inceptioncli.weights.formats.found import Found, FoundVariables, graph_of
 from inceptioncli.weights.model import Model, Weights

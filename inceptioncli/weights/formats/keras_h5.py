@@ -113,7 +113,9 @@ def _gaps(found: dict[int, Any]) -> str:
 
 def _top(layers: _Layers, path: Path) -> dict[str, Variable]:
     """The classifier, if there is one: the only layer with a kernel of two dimensions."""
-    dense = [leaves for leaves in layers.values() if "kernel" in leaves and leaves["kernel"].ndim == 2]
+    dense = [
+        leaves for leaves in layers.values() if "kernel" in leaves and leaves["kernel"].ndim == 2
+    ]
     if not dense:
         return {}
     if len(dense) > 1:

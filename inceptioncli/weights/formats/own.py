@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -24,7 +25,7 @@ def open_safetensors(path: Path) -> Iterator[Found]:
         WeightsError: damaged, or its metadata is not what we write.
     """
     try:
-        file = safe_open(path, framework="numpy")
+        file: Any = safe_open(path, framework="numpy")
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: damaged safetensors file ({error})") from error
     with file:
