@@ -169,7 +169,13 @@ def _checked_arrays(
             )
     arrays = {}
     for name in expected:
-        array = np.asarray(found[name].read(), dtype=np.float32)
+        try:
+            array = np.asarray(found[name].read(), dtype=np.float32)
+        except Exception as error:  # Each library has its own exceptions for damage.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WeightsError(
+                f"{path}: {_called(name, found)} can't be read; the file is damaged ({reason})"
+            ) from error
         if not np.isfinite(array).all():
             raise WeightsError(
                 f"{path}: {_called(name, found)} holds NaN or infinite values; "

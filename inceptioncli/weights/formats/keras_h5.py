@@ -44,9 +44,10 @@ def open_keras(path: Path) -> Iterator[Found]:
         raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
     with file:
         try:
-            yield Found(_by_slim_name(_layers(file), path))
-        except (OSError, RuntimeError, KeyError) as error:  # h5py's, for damage found later
+            layers = _layers(file)
+        except (OSError, RuntimeError, KeyError) as error:  # h5py's, for damage to its own tables
             raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
+        yield Found(_by_slim_name(layers, path))
 
 
 def _layers(file: h5py.File) -> _Layers:

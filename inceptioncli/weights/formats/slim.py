@@ -63,16 +63,13 @@ def open_checkpoint(path: Path) -> Iterator[Found]:
             shapes = reader.get_variable_to_shape_map()
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise _damaged(path, "checkpoint", error) from error
-        try:
-            yield Found(
-                {
-                    name: Variable(name, tuple(shape), partial(reader.get_tensor, name))
-                    for name, shape in shapes.items()
-                    if _ours(name, path)
-                }
-            )
-        except (tf.errors.OpError, RuntimeError) as error:  # damage in the arrays themselves
-            raise _damaged(path, "checkpoint", error) from error
+        yield Found(
+            {
+                name: Variable(name, tuple(shape), partial(reader.get_tensor, name))
+                for name, shape in shapes.items()
+                if _ours(name, path)
+            }
+        )
 
 
 @contextmanager
@@ -97,16 +94,12 @@ def open_frozen_graph(path: Path) -> Iterator[Found]:
         if node.op == "Const" and _ours(node.name, path)
     }
 
-    def read(name: str) -> Any:
-        try:
-            return tf.make_ndarray(tensors[name])
-        except (TypeError, ValueError) as error:
-            raise _damaged(path, "frozen graph", error) from error
-
     yield Found(
         {
             name: Variable(
-                name, tuple(side.size for side in tensor.tensor_shape.dim), partial(read, name)
+                name,
+                tuple(side.size for side in tensor.tensor_shape.dim),
+                partial(tf.make_ndarray, tensor),
             )
             for name, tensor in tensors.items()
         }

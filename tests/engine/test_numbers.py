@@ -1,0 +1,109 @@
+"""Our numbers against Keras Applications' and tf_slim's, in TensorFlow and in LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inceptioncli.engine.base import Engine
+from inceptioncli.engine.compile import compiled
+from inceptioncli.engine.litert import LiteRTEngine
+from inceptioncli.engine.tensorflow import TensorFlowEngine
+from inceptioncli.weights import collection
+from tests.oracles import keras as keras_oracle
+from tests.oracles.slim import SlimFiles
+
+ENGINES = ["litert", "tensorflow"]
+
+
+def open_engine(name: str, path: Path) -> Engine:
+    chosen = collection.choose(str(path))
+    if name == "litert":
+        return LiteRTEngine(compiled(chosen, "float32"), threads=2)
+    return TensorFlowEngine(collection.load(chosen), "/CPU:0")
+
+
+def assert_close(ours: NDArray[np.float32], theirs: NDArray[np.float32], what: str) -> None:
+    """Within 1e-4 of the largest activation."""
+    assert ours.shape == theirs.shape, what
+    error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    assert error < 1e-4, (what, error)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def keras_engine(
+    request: pytest.FixtureRequest,
+    published_file: Path,
+    session_cache: Path,
+) -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INCEPTIONCLI_CACHE", str(session_cache))
+        yield open_engine(request.param, published_file)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def slim_engine(
+    request: pytest.FixtureRequest, slim_files: SlimFiles, session_cache: Path
+) -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INCEPTIONCLI_CACHE", str(session_cache))
+        yield open_engine(request.param, slim_files.v1)
+
+
+def test_equals_keras_through_the_published_layout(keras_engine: Engine, keras_model: Any) -> None:
+    images = np.random.default_rng(5).uniform(-1, 1, (3, 299, 299, 3)).astype(np.float32)
+    theirs = keras_oracle.end_points(keras_model, images)
+    ours = keras_engine.run(images, list(theirs))
+    for name, values in theirs.items():
+        if name == "Predictions":
+            assert np.abs(ours[name] - values).max() < 1e-5
+            assert values.max() > 0.05  # A flat distribution would prove nothing.
+        else:
+            assert_close(ours[name].reshape(values.shape), values, name)
+
+
+def test_equals_slim_through_its_checkpoint(slim_engine: Engine, slim_files: SlimFiles) -> None:
+    theirs = slim_files.end_points
+    assert tuple(theirs) == slim_engine.graph.end_points  # slim's own names, aux head and all
+    ours = slim_engine.run(slim_files.images, list(theirs))
+    for name, values in theirs.items():
+        assert_close(ours[name], values, name)
+    assert np.abs(ours["Predictions"] - theirs["Predictions"]).max() < 1e-5
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
+def test_predictions_alone_equal_predictions_among_all(
+    engine_name: str, small_weights: Path
+) -> None:
+    engine = open_engine(engine_name, small_weights)
+    images = np.random.default_rng(6).uniform(-1, 1, (5, 75, 75, 3)).astype(np.float32)
+    alone = engine.run(images, ["Predictions"])["Predictions"]
+    among = engine.run(images, ["PreLogits", "Predictions"])
+    np.testing.assert_allclose(alone, among["Predictions"], atol=1e-6)
+    np.testing.assert_allclose(alone.sum(axis=1), 1, atol=1e-5)
+    assert among["PreLogits"].shape == (5, 1, 1, 203)
+
+
+def test_litert_scores_do_not_depend_on_neighbours(small_weights: Path) -> None:
+    engine = open_engine("litert", small_weights)
+    images = np.random.default_rng(7).uniform(-1, 1, (4, 75, 75, 3)).astype(np.float32)
+    together = engine.run(images, ["Predictions"])["Predictions"]
+    for image, expected in zip(images, together, strict=True):
+        alone = engine.run(image[np.newaxis], ["Predictions"])["Predictions"][0]
+        assert alone.tobytes() == expected.tobytes()
+
+
+def test_int8_agrees_with_float32(published_file: Path) -> None:
+    chosen = collection.choose(str(published_file))
+    images = np.random.default_rng(8).uniform(-1, 1, (3, 299, 299, 3)).astype(np.float32)
+    exact = LiteRTEngine(compiled(chosen, "float32"), 2).run(images, ["Predictions"])
+    quick = LiteRTEngine(compiled(chosen, "int8"), 2).run(images, ["Predictions"])
+    assert compiled(chosen, "int8").path.stat().st_size < 30e6  # a quarter of float32's
+    difference = np.abs(exact["Predictions"] - quick["Predictions"]).max()
+    assert 0 < difference < 0.05
+    assert (exact["Predictions"].argmax(1) == quick["Predictions"].argmax(1)).all()

@@ -1,0 +1,75 @@
+"""Keras Applications as the oracle: a random model, and its weights in every Keras layout."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+MIXED = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
+
+
+def random_model(seed: int, *, classes: int = 1000) -> Any:
+    """`keras.applications.InceptionV3` with random weights and batch-norm statistics.
+
+    The classifier is scaled up so that probabilities differ widely.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    model = keras.applications.InceptionV3(weights=None, classes=classes)
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            beta, mean, variance = layer.get_weights()
+            layer.set_weights(
+                [
+                    rng.normal(0, 0.1, beta.shape),
+                    rng.normal(0, 0.1, mean.shape),
+                    rng.uniform(0.5, 1.5, variance.shape),
+                ]
+            )
+    kernel, bias = model.get_layer("predictions").get_weights()
+    model.get_layer("predictions").set_weights([kernel * 20, rng.normal(0, 0.5, bias.shape)])
+    return model
+
+
+def save_published_layout(model: Any, path: Path, *, top: bool = True) -> None:
+    """Writes a model as the published file has it: ``conv2d_1`` ... ``conv2d_94``."""
+    with h5py.File(path, "w") as file:
+        for kind, leaves in (
+            ("conv2d", ["kernel"]),
+            ("batch_normalization", ["beta", "moving_mean", "moving_variance"]),
+        ):
+            for number, layer in enumerate(_numbered(model, kind), start=1):
+                name = f"{kind}_{number}"
+                for leaf, array in zip(leaves, layer.get_weights(), strict=True):
+                    file[f"{name}/{name}/{leaf}:0"] = array
+        if top:
+            kernel, bias = model.get_layer("predictions").get_weights()
+            file["predictions/predictions/kernel:0"] = kernel
+            file["predictions/predictions/bias:0"] = bias
+
+
+def end_points(model: Any, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """All Mixed end points, PreLogits and Predictions of a Keras model, by slim's names."""
+    import keras
+
+    names = {f"Mixed_{name}": f"mixed{number}" for number, name in enumerate(MIXED)}
+    names |= {"PreLogits": "avg_pool", "Predictions": "predictions"}
+    outputs = {slim: model.get_layer(layer).output for slim, layer in names.items()}
+    return keras.Model(model.input, outputs).predict(images, verbose=0)
+
+
+def _numbered(model: Any, kind: str) -> list[Any]:
+    pattern = re.compile(rf"{kind}(?:_(\d+))?")
+    found = {
+        int(match[1] or 0): layer
+        for layer in model.layers
+        if (match := pattern.fullmatch(layer.name))
+    }
+    return [found[number] for number in sorted(found)]
