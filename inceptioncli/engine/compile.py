@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from inceptioncli.errors import OutputError
 from inceptioncli.files import replacing
 from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.terminal import printable
 from inceptioncli.weights import cache, collection
 from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.model import Model, Weights
@@ -108,24 +109,22 @@ def _look_up(folder: Path, key: str) -> Compiled | None:
         note = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
         if cache.sha256(path) == note["sha256"]:
             return Compiled(path, Model.from_metadata(note["model"]))
-        _logger.info("%s is damaged; building it again", path)
-    except FileNotFoundError:
-        pass
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        _logger.info("%s is damaged; building it again", folder / f"{key}.json")
+        pass  # Not built yet, or damaged in whatever way: either is built now.
     return None
 
 
 def _build(chosen: Chosen, precision: str, folder: Path, key: str, offline: bool) -> Compiled:
+    target = folder / f"{key}.tflite"
     path = collection.fetch(chosen, offline=offline)
     _logger.info(
-        "first use of %s (%s): compiling it for this machine, once; about 15 s ...",
-        chosen.given,
+        "%s of %s (%s): compiling it for this machine, once; about 15 s ...",
+        "damaged cache" if target.exists() else "first use",
+        printable(chosen.given),
         precision,
     )
     weights = collection.load(chosen._replace(path=path))
     content = convert(weights, precision)
-    target = folder / f"{key}.tflite"
     with replacing(target) as beside:
         beside.write_bytes(content)
     note: dict[str, Any] = {

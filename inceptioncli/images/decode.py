@@ -162,8 +162,10 @@ def _resized(image: Image.Image, size: int, crop: float) -> Image.Image:
     width, height = image.size
     # The rounding of tf.image.central_crop, with which slim's accuracy was published.
     left, top = int((width - width * crop) / 2), int((height - height * crop) / 2)
-    box = (left, top, width - left, height - top)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    if left or top:
+        # Not `resize(box=...)`: its filter would reach for pixels outside of the box.
+        image = image.crop((left, top, width - left, height - top))
+    return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def _pixels_message(error: Exception) -> str:
@@ -175,10 +177,28 @@ def _pixels_message(error: Exception) -> str:
 
 def _decoding_failure(error: Exception, data: bytes, image_format: str) -> ImageError:
     text = " ".join(str(error).split()) or type(error).__name__
-    # libwebp has one message for every fault; its container tells how long it should be.
-    short_webp = image_format == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if short_webp or _TRUNCATION.search(text):
-        return ImageError(
-            "truncated", text if not short_webp else f"image file is truncated: {text}"
-        )
+    if _TRUNCATION.search(text):
+        return ImageError("truncated", text)
+    missing = _bytes_missing(data, image_format)
+    if missing > 0:
+        return ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
     return ImageError("decode_error", f"{image_format}: {text}")
+
+
+def _bytes_missing(data: bytes, image_format: str) -> int:
+    """Bytes that the container announces beyond the file's end.
+
+    libwebp and libavif say the same of a file that is cut off as of any other fault.
+    """
+    if image_format == "WEBP":
+        return 8 + int.from_bytes(data[4:8], "little") - len(data)
+    if image_format == "AVIF":
+        # ISO base media: a run of boxes, each of which begins with its size (14496-12, 4.2).
+        end = 0
+        while end < len(data):
+            size = int.from_bytes(data[end : end + 4], "big")
+            if size < 8:  # To the end of the file, a 64-bit size, or damage: says nothing.
+                return 0
+            end += size
+        return end - len(data)
+    return 0

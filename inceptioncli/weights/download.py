@@ -102,6 +102,8 @@ def _reason(error: Exception) -> str:
         return "the proxy refused or can't be reached"
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate is not trusted (set REQUESTS_CA_BUNDLE to your CA bundle)"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off in the middle"
     if isinstance(error, requests.ConnectionError):
-        return "no connection, or it broke off"
+        return "no connection"
     return str(error).splitlines()[0]

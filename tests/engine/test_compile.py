@@ -1,0 +1,136 @@
+"""The cache of compiled graphs: built once, rebuilt when damaged, safe for many at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inceptioncli.engine import compile as compiler
+from inceptioncli.engine.litert import LiteRTEngine
+from inceptioncli.errors import OutputError
+from inceptioncli.weights import collection
+from inceptioncli.weights.formats.own import write_safetensors
+from tests.conftest import SMALL_GRAPH, Run, random_weights
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype(np.float32)
+
+
+def scores(path: Path, precision: str = "float32") -> bytes:
+    graph = compiler.compiled(collection.choose(str(path)), precision)
+    return LiteRTEngine(graph, threads=1).run(IMAGES, ["Predictions"])["Predictions"].tobytes()
+
+
+@pytest.fixture
+def built(small_weights: Path, own_cache: Path) -> tuple[Path, bytes]:
+    """The compiled file of `small_weights` in a cache of its own, and what it computes."""
+    before = scores(small_weights)
+    (compiled,) = (own_cache / "compiled").glob("*.tflite")
+    return compiled, before
+
+
+def test_a_second_use_builds_nothing(
+    built: tuple[Path, bytes], small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "convert", lambda *_: pytest.fail("built again"))
+    assert scores(small_weights) == built[1]
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten", "one bit", "note", "gone"])
+def test_damage_is_mended(
+    built: tuple[Path, bytes], small_weights: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, before = built
+    content = path.read_bytes()
+    middle = len(content) // 2
+    note = path.with_suffix(".json")
+    match damage:
+        case "cut":
+            path.write_bytes(content[:middle])
+        case "emptied":
+            path.write_bytes(b"")
+        case "overwritten":
+            path.write_bytes(b"rubbish" * 1000)
+        case "one bit":
+            path.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            )
+        case "note":
+            note.write_text('{"sha256": ', encoding="utf-8")
+        case "gone":
+            path.unlink()
+    with caplog.at_level(logging.INFO, logger="inceptioncli"):
+        assert scores(small_weights) == before
+    assert json.loads(note.read_text(encoding="utf-8"))["sha256"]
+    assert ("damaged cache" if damage != "gone" else "first use") in caplog.text
+
+
+def test_weights_precision_and_versions_have_their_own_entries(
+    built: tuple[Path, bytes],
+    small_weights: Path,
+    own_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = tmp_path / "other.safetensors"
+    write_safetensors(other, random_weights(SMALL_GRAPH, seed=1))
+    keys = {
+        compiler._key(collection.choose(str(path)), precision)
+        for path in (small_weights, other)
+        for precision in ("float32", "int8")
+    }
+    monkeypatch.setattr(compiler, "_version", lambda name: "another")
+    keys.add(compiler._key(collection.choose(str(small_weights)), "float32"))
+    assert len(keys) == 5
+    assert scores(other) != built[1]
+
+
+def test_two_processes_that_build_at_once_end_with_one_good_file(
+    small_weights: Path, own_cache: Path, pictures: Path
+) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl"]
+    command += ["-w", str(small_weights), str(pictures)]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    outcomes = [(*process.communicate(timeout=300), process.returncode) for process in processes]
+    assert [code for _, _, code in outcomes] == [0, 0]
+    assert outcomes[0][0] == outcomes[1][0] != b""
+    # The second waited for the first and built nothing.
+    assert sum(errors.count(b"first use") for _, errors, _ in outcomes) == 1
+    files = sorted(path.suffix for path in (own_cache / "compiled").iterdir())
+    assert files == [".json", ".lock", ".tflite"]
+
+
+def test_killed_while_building_the_next_run_builds(
+    small_weights: Path, own_cache: Path, pictures: Path, run: Run
+) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    process = subprocess.Popen([*command, str(pictures)], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert b"first use" in process.stderr.readline()
+    process.kill()
+    process.wait()
+    assert not list((own_cache / "compiled").glob("*.json"))
+    assert run("classify", "-w", small_weights, pictures).returncode == 0
+
+
+def test_a_cache_that_cannot_be_written(
+    small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("INCEPTIONCLI_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="INCEPTIONCLI_CACHE"):
+        compiler.compiled(collection.choose(str(small_weights)), "float32")
+
+
+def test_forgetting_deletes_what_was_built(built: tuple[Path, bytes], small_weights: Path) -> None:
+    assert compiler.forget("0" * 64) == []
+    deleted = compiler.forget(collection.choose(str(small_weights)).sha256)
+    assert built[0] in deleted
+    assert not built[0].exists()

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inceptioncli.engine import select
+from inceptioncli.errors import DeviceError
+from inceptioncli.weights import collection
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "message"),
+    [
+        ("tpu", "float32", "unknown device 'tpu'; expected auto, cpu, gpu or gpu:N"),
+        ("gpu:x", "float32", "unknown device"),
+        ("cpu", "float64", "unknown precision"),
+        ("cpu", "bfloat16", "not available on the CPU; use float32 or int8"),
+        ("gpu:1", "int8", "not available on a GPU; use float32, bfloat16, float16"),
+    ],
+)
+def test_what_does_not_exist_is_refused(device: str, precision: str, message: str) -> None:
+    with pytest.raises(DeviceError, match=message):
+        select.check(device, precision)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "precision", "images", "device"),
+    [
+        (False, "float32", 10_000, "cpu"),
+        (True, "float32", 1, "cpu"),
+        (True, "float32", select.IMAGES_THAT_REPAY_A_GPU, "gpu"),
+        (True, "int8", 10_000, "cpu"),
+        (False, "float16", 1, "gpu"),
+    ],
+)
+def test_auto(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, precision: str, images: int, device: str
+) -> None:
+    monkeypatch.setattr(select, "has_gpu", lambda: gpu)
+    assert select.resolve("auto", precision, images) == device
+
+
+def test_a_gpu_that_tensorflow_does_not_see(small_weights: Path) -> None:
+    with pytest.raises(DeviceError, match=r"gpu:7 asked for.*inceptioncli\[gpu\]"):
+        select.open_engine(collection.choose(str(small_weights)), "gpu:7", "float32")
+
+
+def test_auto_goes_on_without_a_gpu_that_does_not_work(
+    small_weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(select, "has_gpu", lambda: True)
+    if select.has_gpu() and _tensorflow_sees_gpus():
+        pytest.skip("the GPU of this machine works")
+    chosen = collection.choose(str(small_weights))
+    opened = select.open_engine(chosen, "auto", "float32", at_least=10_000)
+    assert opened.engine.name == "litert"
+    assert "using the CPU" in caplog.text
+
+
+def test_without_litert_tensorflow_runs_on_the_cpu(
+    small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select.importlib.util, "find_spec", lambda name: None)
+    chosen = collection.choose(str(small_weights))
+    assert select.open_engine(chosen, "cpu", "float32").engine.name == "tensorflow"
+    with pytest.raises(DeviceError, match="int8 needs ai-edge-litert"):
+        select.open_engine(chosen, "cpu", "int8")
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees_with_the_cpu(small_weights: Path) -> None:
+    import numpy as np
+
+    if not _tensorflow_sees_gpus():
+        pytest.skip("TensorFlow sees no GPU here")
+    chosen = collection.choose(str(small_weights))
+    images = np.random.default_rng(0).uniform(-1, 1, (40, 75, 75, 3)).astype(np.float32)
+    cpu = select.open_engine(chosen, "cpu", "float32").engine.run(images, ["Predictions"])
+    gpu = select.open_engine(chosen, "gpu", "float32").engine.run(images, ["Predictions"])
+    np.testing.assert_allclose(gpu["Predictions"], cpu["Predictions"], atol=1e-3)
+
+
+def _tensorflow_sees_gpus() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
