@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -25,12 +25,26 @@ PIPE_CLOSED = 141
 CANNOT_WRITE = 6
 
 
+class _PipeClosedError(Exception):
+    """Whoever read our results has gone."""
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Renames a closed pipe, which Click's `main` would turn into exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _PipeClosedError from error
+
+
 @click.group(
+    cls=_Commands,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         "auto_envvar_prefix": ENVIRONMENT_PREFIX,
-    }
+    },
 )
 @click.version_option(__version__, "-V", "--version", prog_name="inceptioncli")
 @debug_option
@@ -72,17 +86,21 @@ def _run(logger: logging.Logger) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone; nothing more may be flushed into the pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _PipeClosedError:
+        _drop_stdout()
         return PIPE_CLOSED
     except OSError as error:
         if logger.isEnabledFor(logging.DEBUG):
             raise
         click.echo(f"Error: cannot write results: {error.strerror or error}", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return CANNOT_WRITE
     return code if isinstance(code, int) else 0
+
+
+def _drop_stdout() -> None:
+    """Sends what is still buffered nowhere; flushed at exit it would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -39,7 +39,6 @@ FORMATS = ("text", "jsonl", "json", "csv")
 @click.option(
     "-f",
     "--format",
-    "output_format",
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
@@ -55,7 +54,7 @@ def classify(
     nul_separated: bool,
     top_k: int,
     threshold: float,
-    output_format: str,
+    format: str,
     weights: str,
     labels: str | None,
     device: str,
@@ -93,7 +92,7 @@ def classify(
     )
     records = classifier.classify_sources(itertools.chain(first, found), top_k, threshold)
     columns = min(top_k, classifier.model.graph.classes)
-    writer = open_writer(output_format, sys.stdout.buffer, columns)
+    writer = open_writer(format, sys.stdout.buffer, columns)
     ok = 0
     failures: Counter[str] = Counter()
     for record in records:
@@ -102,7 +101,7 @@ def classify(
             ok += 1
             continue
         failures[record.failure.code] += 1
-        if output_format == "text":
+        if format == "text":
             code, message = record.failure
             click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
     writer.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from json import dumps
 
 import click
 
@@ -15,7 +15,7 @@ from inceptioncli.summary import Shape, Summary, summarize
 
 @click.command()
 @click.option("--layers", is_flag=True, help="Every convolution, in place of the end points.")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@click.option("--json", is_flag=True, help="Everything as JSON.")
 @click.option(
     "--image-size",
     type=click.IntRange(min=1),
@@ -43,7 +43,7 @@ from inceptioncli.summary import Shape, Summary, summarize
 @debug_option
 def model(
     layers: bool,
-    as_json: bool,
+    json: bool,
     image_size: int,
     depth_multiplier: float,
     classes: int,
@@ -62,14 +62,14 @@ def model(
             aux=aux,
         )
     )
-    if as_json:
-        click.echo(json.dumps(_as_json(summary), indent=2))
+    if json:
+        click.echo(_as_json(summary))
     else:
         click.echo(_layer_table(summary) if layers else _end_point_table(summary))
 
 
-def _as_json(summary: Summary) -> dict[str, object]:
-    return {
+def _as_json(summary: Summary) -> str:
+    fields = {
         "image_size": summary.graph.image_size,
         "classes": summary.graph.classes,
         "parameters": summary.parameters,
@@ -77,6 +77,7 @@ def _as_json(summary: Summary) -> dict[str, object]:
         "end_points": [end._asdict() for end in summary.end_points],
         "layers": [layer._asdict() for layer in summary.layers],
     }
+    return dumps(fields, indent=2)
 
 
 def _end_point_table(summary: Summary) -> str:

@@ -35,8 +35,7 @@ def pixels(data: bytes, size: int = SIZE, crop: float = 1.0) -> np.ndarray:
     values = decode(data, size=size, crop=crop)
     assert values.dtype == np.float32
     assert values.shape == (size, size, 3)
-    assert -1 <= values.min()
-    assert values.max() <= 1
+    assert np.abs(values).max() <= 1
     return (values + 1) * 127.5
 
 
@@ -315,11 +314,11 @@ def test_mutated_images_decode_or_fail_by_code(
     for where, bytes_ in edits:
         start = int(where * (len(mutated) - 1))
         mutated[start : start + len(bytes_)] = bytes_
+    mutated = mutated[: int(len(mutated) * keep)]
     try:
-        values = decode(bytes(mutated[: int(len(mutated) * keep)]), size=SIZE)
-    except ImageError as error:
-        assert error.code in FAILURE_CODES
-        assert "\n" not in str(error)
+        values = decode(bytes(mutated), size=SIZE)
+    except ImageError:
+        code_of(bytes(mutated))
     else:
         assert values.shape == (SIZE, SIZE, 3)
         assert np.isfinite(values).all()

@@ -1,4 +1,4 @@
-"""Downloads from a server that misbehaves in every way; the final name holds the truth or nothing."""
+"""Downloads from a server that misbehaves; the final name holds the truth or nothing."""
 
 from __future__ import annotations
 

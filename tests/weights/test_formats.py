@@ -244,7 +244,7 @@ def test_defects_of_our_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=f"variable {name} is missing"):
         formats.read(path)
     save_file(dict(weights.arrays), path)
-    with pytest.raises(WeightsError, match="metadata field .* is missing"):
+    with pytest.raises(WeightsError, match=r"metadata field .* is missing"):
         formats.read(path)
     save_file(dict(weights.arrays), path, metadata={**metadata, "crop": "7"})
     with pytest.raises(WeightsError, match="crop 7"):
@@ -326,5 +326,5 @@ def test_a_folder_and_a_missing_shard(tmp_path: Path, narrow_slim_files: SlimFil
         formats.read(tmp_path)
     index = formats.files_of(narrow_slim_files.v2)[0]
     shutil.copy(index, tmp_path / "lonely.index")
-    with pytest.raises(WeightsError, match="has no lonely.data"):
+    with pytest.raises(WeightsError, match=r"has no lonely\.data"):
         formats.read(tmp_path / "lonely")

@@ -1,0 +1,1 @@
+"""Benchmarks: whole processes, interleaved with a peer's in the same run, as ratios."""

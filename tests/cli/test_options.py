@@ -1,0 +1,35 @@
+"""Every option of every command, looked at together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from inceptioncli.cli import cli
+
+
+def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from commands(below, *path, name)
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands(cli)))
+def test_options_are_named_for_their_environment_variables(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    """Click derives INCEPTIONCLI_<COMMAND>_<OPTION> from the parameter's name."""
+    for parameter in command.params:
+        long = [option for option in parameter.opts if option.startswith("--")]
+        if isinstance(parameter, click.Option) and long:
+            assert parameter.name == long[0][2:].replace("-", "_"), path
+            assert parameter.help, path
+
+
+def test_the_graphs_options_are_the_same_everywhere() -> None:
+    shared = {"weights", "labels", "device", "precision", "crop", "offline"}
+    names = {parameter.name for parameter in cli.commands["classify"].params}
+    assert shared <= names
