@@ -9,7 +9,7 @@ import click
 
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.cli.table import format_table
-from inceptioncli.errors import OutputError, UsageError, WeightsError
+from inceptioncli.errors import OutputError, UsageError
 from inceptioncli.weights.registry import DEFAULT, NAMED, named
 
 
@@ -60,14 +60,9 @@ def download(names: tuple[str, ...], offline: bool) -> None:
 @debug_option
 def path(name: str) -> None:
     """Print the path of weights (by default imagenet) that are on this machine."""
-    from inceptioncli.weights.collection import local_copy
+    from inceptioncli.weights.collection import require_local
 
-    found = local_copy(named(name))
-    if found is None:
-        raise WeightsError(
-            f"{name} is not on this machine; run `inceptioncli weights download {name}`"
-        )
-    click.echo(found)
+    click.echo(require_local(named(name)))
 
 
 @weights.command()

@@ -89,6 +89,26 @@ def local_copy(weights: NamedWeights) -> Path | None:
     return None
 
 
+def require_local(weights: NamedWeights) -> Path:
+    """The sound copy of named weights on this machine.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    path = local_copy(weights)
+    if path is not None:
+        return path
+    command = f"`inceptioncli weights download {weights.name}`"
+    damaged = cache.downloads_folder() / weights.file_name
+    if damaged.exists():
+        raise WeightsError(
+            f"{damaged} is not the published file: expected {weights.bytes:,} bytes with SHA-256 "
+            f"{weights.sha256}, found {damaged.stat().st_size:,} bytes with "
+            f"{cache.sha256(damaged)}; run {command}"
+        )
+    raise WeightsError(f"{weights.name} is not on this machine; run {command}")
+
+
 def is_published(path: Path, weights: NamedWeights) -> bool:
     """Whether the file at ``path`` is the published one, by size and SHA-256."""
     try:
@@ -104,15 +124,7 @@ def verify(given: str) -> tuple[Path, Weights]:
         WeightsError: not here, damaged, or not an InceptionV3.
     """
     chosen = choose(given)
-    if chosen.named is not None and chosen.path is None:
-        damaged = cache.downloads_folder() / chosen.named.file_name
-        if damaged.exists():
-            raise WeightsError(
-                f"{damaged} is not the published file: expected {chosen.named.bytes:,} bytes with "
-                f"SHA-256 {chosen.sha256}, found {damaged.stat().st_size:,} bytes with "
-                f"{cache.sha256(damaged)}; run `inceptioncli weights download {given}`"
-            )
-    path = fetch(chosen, offline=True)
+    path = chosen.path or require_local(named(given))
     return path, formats.read(path, source_sha256=chosen.sha256)
 
 
