@@ -47,3 +47,17 @@ class ImageError(InceptionError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class DataError(UsageError):
+    """Training or evaluation data that can't be used as they are."""
+
+
+class ForeignOutputError(InceptionError):
+    """An output that belongs to another run."""
+
+    exit_code = 7
+
+
+class DivergedError(InceptionError):
+    """A loss that is no number any more."""

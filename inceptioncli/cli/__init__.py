@@ -15,6 +15,7 @@ from inceptioncli import __version__
 from inceptioncli.cli.classify import classify
 from inceptioncli.cli.model import model
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
+from inceptioncli.cli.train import train
 from inceptioncli.cli.weights import weights
 from inceptioncli.errors import InceptionError
 from inceptioncli.terminal import printable
@@ -55,7 +56,7 @@ def cli() -> None:
     """
 
 
-for _command in (classify, model, weights):
+for _command in (classify, train, model, weights):
     cli.add_command(_command)
 
 
@@ -65,6 +66,8 @@ def main() -> NoReturn:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
+    # TensorFlow's absl gives the root logger a handler, which would say everything twice.
+    logger.propagate = False
     logger.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_run(logger))

@@ -28,6 +28,7 @@ class Model:
         crop: central fraction of each side that is kept before resizing, unless asked otherwise.
         source: name of the file that the weights come from.
         source_sha256: that file's SHA-256, in hex.
+        training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 
     graph: Graph
@@ -36,6 +37,7 @@ class Model:
     crop: float = 1.0
     source: str = ""
     source_sha256: str = ""
+    training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.labels is not None:
@@ -59,6 +61,7 @@ class Model:
             "crop": self.crop,
             "source": self.source,
             "source_sha256": self.source_sha256,
+            "training": self.training,
         }
         return {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
 
@@ -88,6 +91,7 @@ class Model:
             crop=crop,
             source=str(fields["source"]),
             source_sha256=str(fields["source_sha256"]),
+            training=fields.get("training"),
         )
 
 

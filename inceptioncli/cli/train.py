@@ -1,0 +1,151 @@
+"""``inceptioncli train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from inceptioncli.cli.options import SharedOption, debug_option
+from inceptioncli.terminal import printable
+from inceptioncli.weights.registry import DEFAULT
+
+SOME_SKIPPED = 3
+DIVERGED = 2
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="MODEL.safetensors",
+    type=click.Path(path_type=Path),
+    help="The model to write; metrics (.metrics.csv) and curve (.curve.png) appear beside it.",
+)
+@click.option(
+    "--labels-csv",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Table with columns path,label in place of class folders; paths are relative to DATA.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["head", "full"]),
+    default="head",
+    show_default=True,
+    help="head: the softmax layer on fixed features, in minutes; full: the whole graph.",
+)
+@click.option(
+    "--from",
+    "from_",
+    metavar="NAME|PATH|none",
+    envvar="INCEPTIONCLI_TRAIN_FROM",
+    default=DEFAULT,
+    show_default=True,
+    help="Weights to start from; none for random ones.",
+)
+@click.option(
+    "--depth-multiplier",
+    type=click.FloatRange(0, min_open=True),
+    help="Width of the graph, for --mode full --from none.  [default: 1.0]",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=107),
+    help="Side of the input, for --mode full --from none.  [default: 299]",
+)
+@click.option(
+    "--freeze-until", metavar="END_POINT", help="Learn only beyond this end point (--mode full)."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: 50 for head, 30 for full]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Images in a step.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Highest of the schedule.  [default: 0.01 for head; for full 0.001 with adamw, "
+    "0.045 with rmsprop]",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adamw", "rmsprop"]),
+    default="adamw",
+    show_default=True,
+    help="adamw with warm-up and cosine decay, or the paper's rmsprop (--mode full).",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Fraction of each class to measure on.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+)
+@click.option(
+    "--crop",
+    cls=SharedOption,
+    metavar="FRACTION",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Central part of each side that is kept before resizing.  [default: the start's, "
+    "mostly 1.0]",
+)
+@click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace the model, and whatever an unfinished run left."
+)
+@debug_option
+def train(
+    data: Path,
+    output: Path,
+    labels_csv: Path | None,
+    overwrite: bool,
+    from_: str,
+    **options: object,
+) -> int:
+    """Train a model for your own classes.
+
+    DATA is a folder with one folder of images per class. A folder that is named by a WordNet id
+    gets ImageNet's name for it. An interrupted run goes on with the same command. The epoch with
+    the best validation accuracy is what is kept.
+
+    Exit codes: 0 trained; 2 usage, data that can't be used, or a loss that became NaN (the last
+    good epoch is kept); 3 trained, but some images were skipped; 5 weights missing or wrong;
+    6 output exists or can't be written; 7 an unfinished run of something else is in the way.
+    """
+    from inceptioncli.training import Options
+    from inceptioncli.training import data as labelled_data
+    from inceptioncli.training import train as train_model
+
+    chosen = Options(start=None if from_ == "none" else from_, **options)  # type: ignore[arg-type]
+    if labels_csv is not None:
+        labelled = labelled_data.from_csv(labels_csv, data)
+    else:
+        labelled = labelled_data.from_folders(data)
+    trained = train_model(
+        labelled, chosen, output, origin=str(labels_csv or data), overwrite=overwrite
+    )
+    for skipped in trained.skipped:
+        click.echo(f"skipped {printable(skipped.path)}: {skipped.message}", err=True)
+    best = trained.fitted.best
+    click.echo(
+        f"{output}: validation accuracy {best.validation_accuracy:.1%} (epoch {best.number}), "
+        f"{len(trained.skipped)} images skipped",
+        err=True,
+    )
+    if trained.fitted.diverged:
+        click.echo(
+            f"the loss became NaN in epoch {len(trained.fitted.history) + 1}; the best epoch "
+            "before it was kept. Lower --learning-rate",
+            err=True,
+        )
+        return DIVERGED
+    return SOME_SKIPPED if trained.skipped else 0

@@ -1,0 +1,171 @@
+"""Labelled images: which there are, which class each shows, and how they are split."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from inceptioncli.errors import DataError
+from inceptioncli.images.sources import sources
+from inceptioncli.labels import Label, imagenet_labels
+from inceptioncli.terminal import printable
+
+_WORDNET_ID = re.compile(r"n\d{8}")
+
+
+class Example(NamedTuple):
+    """An image's path and the index of its class."""
+
+    path: str
+    class_index: int
+
+
+class Labelled(NamedTuple):
+    """A labelled set of images, before it is split."""
+
+    labels: tuple[Label, ...]
+    examples: tuple[Example, ...]
+
+
+class Skipped(NamedTuple):
+    """An image that can't be used, and why."""
+
+    path: str
+    message: str
+
+
+class Split(NamedTuple):
+    """Examples to learn from and examples to measure on; they share none."""
+
+    training: tuple[Example, ...]
+    validation: tuple[Example, ...]
+
+
+def from_folders(data: Path) -> Labelled:
+    """One folder per class, sorted by name; images anywhere below it.
+
+    A folder named by a WordNet id of ImageNet has ImageNet's name for it; any other folder's name
+    is the class's name.
+
+    Raises:
+        DataError: no such folder, no class folders, or only one.
+    """
+    if not data.exists():
+        raise DataError(f"{data}: no such folder; expected a folder with one folder per class")
+    if not data.is_dir():
+        raise DataError(f"{data} is a file; expected a folder, or --labels-csv for a table")
+    folders = sorted(
+        entry for entry in data.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
+    if not folders:
+        raise DataError(f"{data}: no class folders in it; expected one folder per class")
+    names = {label.id: label for label in imagenet_labels()}
+    labels = tuple(
+        names.get(folder.name, Label(None, folder.name))
+        if _WORDNET_ID.fullmatch(folder.name)
+        else Label(None, folder.name)
+        for folder in folders
+    )
+    examples = tuple(
+        Example(source.path, index)
+        for index, folder in enumerate(folders)
+        for source in sources([str(folder)])
+    )
+    return _checked(Labelled(labels, examples), str(data))
+
+
+def from_csv(table: Path, root: Path) -> Labelled:
+    """A table with the columns ``path`` and ``label``; paths are relative to ``root``.
+
+    Raises:
+        DataError: unreadable, a column is missing, a path has two labels, or there is one class.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"path", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{table}: column {min(missing)!r} is missing; expected path,label")
+            rows = [(row["path"], row["label"]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: cannot be read: {error}") from error
+    seen: dict[str, str] = {}
+    for path, label in rows:
+        if not path or not label:
+            raise DataError(f"{table}: a row lacks its path or label")
+        if seen.setdefault(path, label) != label:
+            raise DataError(
+                f"{table}: {printable(path)} is labelled {seen[path]!r} and {label!r}; "
+                "expected one label for each image"
+            )
+    names = sorted(set(seen.values()))
+    index = {name: number for number, name in enumerate(names)}
+    examples = tuple(Example(str(root / path), index[label]) for path, label in seen.items())
+    return _checked(Labelled(tuple(Label(None, name) for name in names), examples), str(table))
+
+
+def without_unusable(labelled: Labelled, skipped: Sequence[Skipped], origin: str) -> Labelled:
+    """What is left without the images that can't be used.
+
+    Raises:
+        DataError: they are more than half of all.
+    """
+    if 2 * len(skipped) > len(labelled.examples):
+        raise DataError(
+            f"{origin}: {len(skipped)} of {len(labelled.examples)} images can't be read "
+            f"({printable(skipped[0].path)}: {skipped[0].message}); expected at least half"
+        )
+    paths = {skip.path for skip in skipped}
+    kept = tuple(example for example in labelled.examples if example.path not in paths)
+    return Labelled(labelled.labels, kept)
+
+
+def split(labelled: Labelled, validation: float, seed: int, origin: str) -> Split:
+    """Splits each class in the same proportion, by chance that ``seed`` fixes.
+
+    At least one image of a class is validated on, and at least one learnt from.
+
+    Raises:
+        DataError: a class with fewer than two images.
+    """
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    learnt: list[Example] = []
+    measured: list[Example] = []
+    for index, label in enumerate(labelled.labels):
+        examples = [example for example in labelled.examples if example.class_index == index]
+        if len(examples) < 2:
+            raise DataError(
+                f"{origin}: class {printable(label.name)!r} has {len(examples)} usable images; "
+                "expected at least 2, one to learn from and one to validate on"
+            )
+        rng.shuffle(examples)
+        count = min(max(1, round(len(examples) * validation)), len(examples) - 1)
+        measured += examples[:count]
+        learnt += examples[count:]
+    return Split(tuple(learnt), tuple(measured))
+
+
+def fingerprint(labelled: Labelled) -> str:
+    """A hash of classes and examples: the same data, the same hash."""
+    digest = hashlib.sha256()
+    for part in (*labelled.labels, *labelled.examples):
+        digest.update(repr(tuple(part)).encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def _checked(labelled: Labelled, origin: str) -> Labelled:
+    names = Counter(label.name for label in labelled.labels)
+    clash = [name for name, count in names.items() if count > 1]
+    if clash:
+        raise DataError(f"{origin}: two classes are both called {clash[0]!r}; rename one")
+    if len(labelled.labels) < 2:
+        raise DataError(
+            f"{origin}: only one class, {labelled.labels[0].name!r}; expected two or more"
+        )
+    return labelled

@@ -1,0 +1,208 @@
+"""Full training: the whole graph in Keras, with batch norm, dropout, aux head and augmentation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from inceptioncli.architecture import AUX_END_POINT, BATCH_NORM_DECAY, Graph
+from inceptioncli.errors import ImageError
+from inceptioncli.images.decode import load_image
+from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.training import keras_graph
+from inceptioncli.training.data import Example, Skipped
+from inceptioncli.training.loop import Arrays, Task
+
+with native_stderr_hidden():
+    import keras
+    import tensorflow as tf
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Optimizer = Literal["adamw", "rmsprop"]
+
+# The paper's (section 8), and those of slim's script for InceptionV3.
+AUX_WEIGHT = 0.4
+LABEL_SMOOTHING = 0.1
+RMSPROP_DECAY = 0.9
+RMSPROP_EPSILON = 1.0
+RMSPROP_RATE_DECAY = 0.94
+RMSPROP_EPOCHS_PER_DECAY = 2
+GRADIENT_CLIP = 2.0
+WARMUP_FRACTION = 0.05
+WEIGHT_DECAY = 0.01
+
+
+def unusable(examples: Sequence[Example], *, size: int, crop: float) -> tuple[Skipped, ...]:
+    """Decodes every image once, in parallel; returns those that can't be decoded."""
+
+    def check(example: Example) -> Skipped | None:
+        try:
+            load_image(example.path, size=size, crop=crop)
+        except ImageError as error:
+            return Skipped(example.path, str(error))
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        checked = tqdm(
+            threads.map(check, examples),
+            "checking",
+            len(examples),
+            unit="image",
+            leave=False,
+            disable=None,
+        )
+        return tuple(skipped for skipped in checked if skipped is not None)
+
+
+def task(
+    graph: Graph,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    *,
+    start: Arrays,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    optimizer: Optimizer,
+    freeze_until: str | None,
+    crop: float,
+    seed: int,
+) -> Task:
+    """The graph as a Keras model, to be fitted to images.
+
+    Args:
+        graph: with aux head, whose loss counts `AUX_WEIGHT`, or without.
+        training: images to learn from, augmented.
+        validation: images to measure on, as `classify` sees them.
+        start: arrays by slim name to start from; what is missing is initialised.
+        epochs: for the learning-rate schedule.
+        batch_size: images in a batch.
+        learning_rate: the highest of the schedule.
+        optimizer: AdamW with warm-up and cosine decay, or the paper's RMSProp.
+        freeze_until: the end point up to which nothing learns, or None.
+        crop: central fraction of each side.
+        seed: of initialisation, order and augmentation.
+    """
+    keras.utils.set_random_seed(seed)
+    steps = -(-len(training) // batch_size)
+    model = keras_graph.build(graph, batch_norm_momentum=_momentum(steps * epochs))
+    keras_graph.load(model, graph, start)
+    if freeze_until is not None:
+        keras_graph.freeze(model, graph, freeze_until)
+    heads = {name: 1.0 for name in model.output_names if name == keras_graph.LOGITS}
+    if graph.aux:
+        heads[AUX_END_POINT] = AUX_WEIGHT
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
+    model.compile(
+        optimizer=_optimizer(optimizer, learning_rate, steps, epochs),
+        loss=dict.fromkeys(heads, loss),
+        loss_weights=heads,
+        metrics={keras_graph.LOGITS: ["accuracy"]},
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),
+    )
+    model.optimizer.build(model.trainable_variables)
+
+    def batches(examples: Sequence[Example]) -> Any:
+        return _batches(examples, graph, heads, batch_size=batch_size, crop=crop)
+
+    def augmented(epoch: int) -> Any:
+        order = np.random.default_rng([seed, epoch]).permutation(len(training))
+        augment = _augmentation(seed * 1000 + epoch)
+        return (
+            batches([training[index] for index in order])
+            .map(lambda images, targets: (augment(images, training=True), targets))
+            .prefetch(2)
+        )
+
+    return Task(
+        model=model,
+        training=augmented,
+        validation=batches(validation).prefetch(2),
+        steps=steps,
+        export=lambda: keras_graph.export(model, graph),
+    )
+
+
+def _momentum(steps: int) -> float:
+    """Decay of batch norm's moving statistics: slim's 0.9997 is made for a million steps.
+
+    A short run has to forget its first statistics within the run: a tenth of its steps.
+    """
+    return min(BATCH_NORM_DECAY, max(0.5, 1 - 10 / steps))
+
+
+def _optimizer(name: Optimizer, learning_rate: float, steps: int, epochs: int) -> Any:
+    if name == "rmsprop":
+        return keras.optimizers.RMSprop(
+            keras.optimizers.schedules.ExponentialDecay(
+                learning_rate,
+                decay_steps=RMSPROP_EPOCHS_PER_DECAY * steps,
+                decay_rate=RMSPROP_RATE_DECAY,
+                staircase=True,
+            ),
+            rho=RMSPROP_DECAY,
+            momentum=RMSPROP_DECAY,
+            epsilon=RMSPROP_EPSILON,
+            global_clipnorm=GRADIENT_CLIP,
+        )
+    warmup = max(1, round(WARMUP_FRACTION * steps * epochs))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=max(1, steps * epochs - warmup),
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.AdamW(
+        schedule, weight_decay=WEIGHT_DECAY, global_clipnorm=GRADIENT_CLIP
+    )
+
+
+def _augmentation(seed: int) -> Any:
+    """Flips, small affine changes, brightness and contrast, on images in [-1, 1]."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.RandomFlip("horizontal", seed=seed),
+            layers.RandomRotation(0.04, fill_mode="reflect", seed=seed + 1),
+            layers.RandomZoom((-0.15, 0.15), (-0.15, 0.15), fill_mode="reflect", seed=seed + 2),
+            layers.RandomTranslation(0.08, 0.08, fill_mode="reflect", seed=seed + 3),
+            layers.RandomBrightness(0.15, value_range=(-1, 1), seed=seed + 4),
+            layers.RandomContrast(0.2, value_range=(-1, 1), seed=seed + 5),
+        ]
+    )
+
+
+def _batches(
+    examples: Sequence[Example],
+    graph: Graph,
+    heads: dict[str, float],
+    *,
+    batch_size: int,
+    crop: float,
+) -> Any:
+    """Batches of (images, {head: one-hot classes}), decoded as `classify` decodes."""
+    size, classes = graph.image_size, graph.classes
+
+    def decode(path: bytes) -> NDArray[np.float32]:
+        return load_image(os.fsdecode(path), size=size, crop=crop)
+
+    def load(path: Any, index: Any) -> tuple[Any, Any]:
+        image = tf.numpy_function(decode, [path], tf.float32, stateful=False)
+        image.set_shape((size, size, 3))
+        target = tf.one_hot(index, classes)
+        return image, dict.fromkeys(heads, target)
+
+    paths = [os.fsencode(example.path) for example in examples]
+    indexes = [example.class_index for example in examples]
+    return (
+        tf.data.Dataset.from_tensor_slices((paths, indexes))
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+    )

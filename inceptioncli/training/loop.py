@@ -1,0 +1,201 @@
+"""The training loop: epochs, checkpoints that survive a kill, metrics, the best epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from inceptioncli.errors import DivergedError, ForeignOutputError
+from inceptioncli.files import replacing
+from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.training.metrics import Epoch, write_csv, write_curve
+
+with native_stderr_hidden():
+    import keras
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_logger = logging.getLogger(__name__)
+
+Arrays = Mapping[str, "NDArray[np.float32]"]
+
+
+class Task(NamedTuple):
+    """What is to be trained.
+
+    Attributes:
+        model: a compiled Keras model, its optimizer built, with a metric ``accuracy``.
+        training: the training batches of an epoch; the same epoch, the same batches.
+        validation: the validation batches.
+        steps: training batches in an epoch.
+        export: the model's arrays as they are to be kept.
+    """
+
+    model: Any
+    training: Callable[[int], Any]
+    validation: Any
+    steps: int
+    export: Callable[[], Arrays]
+
+
+class Fitted(NamedTuple):
+    """The best epoch's arrays, and all epochs' metrics."""
+
+    arrays: Arrays
+    history: tuple[Epoch, ...]
+    diverged: bool
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the highest validation accuracy; of several, the one of lowest loss."""
+        return _best(self.history)
+
+
+def fit(task: Task, *, epochs: int, folder: Path, identity: str, output: Path) -> Fitted:
+    """Trains for ``epochs`` epochs, or goes on where an interrupted run of the same stopped.
+
+    Args:
+        task: what.
+        epochs: how many in all.
+        folder: for the checkpoint and the best epoch's arrays; made if needed.
+        identity: what a checkpoint must have been made from to be continued.
+        output: the model's path; metrics and curve are written beside it after each epoch.
+
+    Raises:
+        ForeignOutputError: the folder holds a checkpoint of something else.
+        DivergedError: the loss is no number in the very first epoch.
+        OutputError: a file can't be written.
+    """
+    checkpoint, best_file = folder / "checkpoint.safetensors", folder / "best.safetensors"
+    history = _restore(task.model, checkpoint, identity)
+    if history:
+        _logger.info("continuing after epoch %d of %d", len(history), epochs)
+    diverged = False
+    for number in range(len(history) + 1, epochs + 1):
+        start = time.monotonic()
+        watch = _Watch(f"epoch {number}/{epochs}", task.steps)
+        logs = task.model.fit(
+            task.training(number),
+            validation_data=task.validation,
+            verbose=0,
+            shuffle=False,  # The batches are shuffled already.
+            callbacks=[watch],
+        ).history
+        if watch.diverged or math.isnan(_last(logs, "val_loss")):
+            diverged = True
+            break
+        seconds = time.monotonic() - start
+        epoch = Epoch(
+            number,
+            loss=_last(logs, "loss"),
+            accuracy=_last(logs, "accuracy"),
+            validation_loss=_last(logs, "val_loss"),
+            validation_accuracy=_last(logs, "val_accuracy"),
+            seconds=seconds,
+        )
+        history.append(epoch)
+        if _best(history) == epoch:
+            with replacing(best_file) as beside:
+                save_file(dict(task.export()), beside)
+        _save(task.model, checkpoint, identity, history)
+        write_csv(output.with_suffix(".metrics.csv"), history)
+        write_curve(output.with_suffix(".curve.png"), history)
+        _logger.info("%s", _progress_line(epoch, epochs))
+    if not history:
+        raise DivergedError(
+            "the loss is not a number in the first epoch; nothing can be kept. "
+            "Lower --learning-rate, or look at the images"
+        )
+    return Fitted(load_file(best_file), tuple(history), diverged)
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type stubs
+    """Shows a bar on a terminal, and stops at a loss that is no number."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        super().__init__()
+        self.diverged = False
+        # disable=None: only on a terminal.
+        self._bar = tqdm(total=steps, desc=title, unit="batch", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            self.diverged = True
+            self.model.stop_training = True
+        self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        self._bar.update()
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self._bar.close()
+
+
+def _best(history: list[Epoch] | tuple[Epoch, ...]) -> Epoch:
+    return max(history, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+
+
+def _last(logs: Mapping[str, list[float]], name: str) -> float:
+    """An epoch's value of a metric; with several outputs Keras puts the output's name into it."""
+    with_output = name.replace("accuracy", "Logits_accuracy")
+    return float(logs[name if name in logs else with_output][-1])
+
+
+def _progress_line(epoch: Epoch, epochs: int) -> str:
+    left = (epochs - epoch.number) * epoch.seconds
+    return (
+        f"epoch {epoch.number}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.1%}  "
+        f"validation loss {epoch.validation_loss:.4f}  "
+        f"validation accuracy {epoch.validation_accuracy:.1%}  "
+        f"{int(left // 60)}:{int(left % 60):02} left"
+    )
+
+
+def _state(model: Any) -> dict[str, Any]:
+    """All that a run needs to go on: weights, statistics, random states, optimizer's moments."""
+    return {
+        **{f"model/{number:04}": variable for number, variable in enumerate(model.variables)},
+        **{
+            f"optimizer/{number:04}": variable
+            for number, variable in enumerate(model.optimizer.variables)
+        },
+    }
+
+
+def _save(model: Any, path: Path, identity: str, history: list[Epoch]) -> None:
+    arrays = {
+        name: keras.ops.convert_to_numpy(variable) for name, variable in _state(model).items()
+    }
+    metadata = {"identity": identity, "history": json.dumps([tuple(epoch) for epoch in history])}
+    with replacing(path) as beside:
+        save_file(arrays, beside, metadata=metadata)
+
+
+def _restore(model: Any, path: Path, identity: str) -> list[Epoch]:
+    if not path.exists():
+        return []
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != identity:
+                raise ForeignOutputError(
+                    f"{path.parent} holds an unfinished run with other options or other data; "
+                    "give the same command to continue it, or --overwrite to start anew"
+                )
+            for name, variable in _state(model).items():
+                variable.assign(file.get_tensor(name))
+    except SafetensorError as error:
+        raise ForeignOutputError(
+            f"{path}: damaged checkpoint ({error}); give --overwrite to start anew"
+        ) from error
+    return [Epoch(*values) for values in json.loads(metadata["history"])]
