@@ -21,11 +21,16 @@ def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ..
 def test_options_are_named_for_their_environment_variables(
     path: tuple[str, ...], command: click.Command
 ) -> None:
-    """Click derives INCEPTIONCLI_<COMMAND>_<OPTION> from the parameter's name."""
+    """Click derives INCEPTIONCLI_<COMMAND>_<OPTION> from the parameter's name.
+
+    Where the option's name is a Python keyword, the variable has to be given.
+    """
     for parameter in command.params:
         long = [option for option in parameter.opts if option.startswith("--")]
         if isinstance(parameter, click.Option) and long:
-            assert parameter.name == long[0][2:].replace("-", "_"), path
+            option = long[0][2:].replace("-", "_")
+            variable = "_".join(["INCEPTIONCLI", *path, option]).upper()
+            assert parameter.name == option or parameter.envvar == variable, path
             assert parameter.help, path
 
 
