@@ -59,5 +59,5 @@ class ForeignOutputError(InceptionError):
     exit_code = 7
 
 
-class DivergedError(InceptionError):
-    """A loss that is no number any more."""
+class DivergedError(UsageError):
+    """A loss that was no number from the start; most often the learning rate is too high."""

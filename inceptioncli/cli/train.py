@@ -130,9 +130,13 @@ def train(
         labelled = labelled_data.from_csv(labels_csv, data)
     else:
         labelled = labelled_data.from_folders(data)
-    trained = train_model(
-        labelled, chosen, output, origin=str(labels_csv or data), overwrite=overwrite
-    )
+    try:
+        trained = train_model(
+            labelled, chosen, output, origin=str(labels_csv or data), overwrite=overwrite
+        )
+    except KeyboardInterrupt:
+        click.echo("what is done is kept: the same command goes on from here", err=True)
+        raise
     for skipped in trained.skipped:
         click.echo(f"skipped {printable(skipped.path)}: {skipped.message}", err=True)
     best = trained.fitted.best

@@ -10,7 +10,7 @@ import click
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.cli.table import format_table
 from inceptioncli.errors import OutputError, UsageError
-from inceptioncli.weights.registry import DEFAULT, NAMED, named
+from inceptioncli.weights.registry import DEFAULT, NAMED, NamedWeights, named
 
 
 @click.group()
@@ -27,12 +27,11 @@ def list_() -> None:
 
     rows = [("NAME", "LAYOUT", "STATE", "CLASSES", "MB", "ABOUT")]
     for entry in NAMED.values():
-        downloaded = (downloads_folder() / entry.file_name).exists()
         rows.append(
             (
                 entry.name,
                 entry.layout,
-                "downloaded" if downloaded else "not here",
+                _state(entry, downloads_folder() / entry.file_name),
                 str(entry.classes),
                 f"{entry.bytes / 1e6:.0f}",
                 entry.about,
@@ -40,6 +39,12 @@ def list_() -> None:
         )
     click.echo(format_table(rows, left=3))
     click.echo(f"\nDownloads: {downloads_folder()}")
+
+
+def _state(entry: NamedWeights, download: Path) -> str:
+    if entry.url is None:
+        return "in the package"
+    return "downloaded" if download.exists() else "not here"
 
 
 @weights.command()
@@ -87,11 +92,23 @@ def verify(given: tuple[str, ...]) -> None:
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST.safetensors", type=click.Path(path_type=Path))
 @click.option("--labels", metavar="FILE", type=click.Path(path_type=Path), help="Class names.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the arrays in the file; float16 halves it and is read as float32.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace DST if it exists.")
 @click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network.")
 @debug_option
 def convert(
-    source: str, destination: Path, labels: Path | None, overwrite: bool, offline: bool
+    source: str,
+    destination: Path,
+    labels: Path | None,
+    dtype: str,
+    overwrite: bool,
+    offline: bool,
 ) -> None:
     """Convert weights of any known layout to .safetensors: the whole model in one file."""
     if destination.suffix != ".safetensors":
@@ -108,7 +125,7 @@ def convert(
         given = read_labels(labels)
         check_count(given, content.model.graph.classes, str(labels))
         content = replace(content, model=replace(content.model, labels=given))
-    write_safetensors(destination, content)
+    write_safetensors(destination, content, dtype=dtype)
 
 
 @weights.command()

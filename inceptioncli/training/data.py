@@ -95,6 +95,8 @@ def from_csv(table: Path, root: Path) -> Labelled:
             rows = [(row["path"], row["label"]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: cannot be read: {error}") from error
+    if not rows:
+        raise DataError(f"{table}: no rows; expected one image in each")
     seen: dict[str, str] = {}
     for path, label in rows:
         if not path or not label:

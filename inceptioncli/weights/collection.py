@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from inceptioncli.errors import WeightsError
 from inceptioncli.weights import cache, formats
-from inceptioncli.weights.download import download
+from inceptioncli.weights.download import WITHOUT_NETWORK, download
 from inceptioncli.weights.model import Weights
 from inceptioncli.weights.registry import NAMED, NamedWeights, named
 
@@ -66,7 +67,7 @@ def fetch(chosen: Chosen, *, offline: bool = False) -> Path:
         raise WeightsError(
             f"{chosen.given} is not downloaded yet and --offline forbids to fetch it; run "
             f"`inceptioncli weights download {chosen.given}` where there is a network, "
-            "or give a file that you have with --weights PATH"
+            f"or {WITHOUT_NETWORK}"
         )
     return download(chosen.named, cache.downloads_folder())
 
@@ -81,8 +82,8 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
 
 
 def local_copy(weights: NamedWeights) -> Path | None:
-    """A sound copy of named weights on this machine: in our cache, else in Keras's own."""
-    for folder in (cache.downloads_folder(), cache.keras_folder()):
+    """A sound copy of named weights: in the package, in our cache, or in Keras's own."""
+    for folder in (_package_data(), cache.downloads_folder(), cache.keras_folder()):
         path = folder / weights.file_name
         if is_published(path, weights):
             return path
@@ -115,6 +116,10 @@ def is_published(path: Path, weights: NamedWeights) -> bool:
         return path.stat().st_size == weights.bytes and cache.sha256(path) == weights.sha256
     except OSError:
         return False
+
+
+def _package_data() -> Path:
+    return Path(str(resources.files("inceptioncli"))) / "data"
 
 
 def verify(given: str) -> tuple[Path, Weights]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inceptioncli.errors import OutputError, WeightsError
-from inceptioncli.weights.registry import NamedWeights
+from inceptioncli.weights.registry import NAMED, NamedWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,12 @@ _logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
 _CHUNK_BYTES = 1 << 20
+
+_DEMO = NAMED["demo"]
+WITHOUT_NETWORK = (
+    "give a file that you have with --weights PATH; to try the program, --weights demo works "
+    f"without: a small model of {_DEMO.classes} drawn classes, no replacement"
+)
 
 
 def download(weights: NamedWeights, folder: Path) -> Path:
@@ -36,6 +42,7 @@ def download(weights: NamedWeights, folder: Path) -> Path:
     import requests
 
     pooch.get_logger().setLevel(logging.WARNING)  # Its messages are ours, said in our own words.
+    assert weights.url is not None  # What is in the package is never downloaded.
     target = folder / weights.file_name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +59,7 @@ def download(weights: NamedWeights, folder: Path) -> Path:
     except requests.RequestException as error:
         raise WeightsError(
             f"cannot download {weights.name} from {weights.url}: {_reason(error)}; "
-            "check the network or proxy, or give a file that you have with --weights PATH"
+            f"check the network or proxy, or {WITHOUT_NETWORK}"
         ) from error
     except ValueError as error:  # ours for a wrong size, pooch's for a wrong hash
         detail = str(error).partition("expected ")[2].partition(". ")[0]

@@ -11,10 +11,13 @@ Layout = Literal["keras", "slim-checkpoint", "slim-frozen", "safetensors"]
 
 
 class NamedWeights(NamedTuple):
-    """Published weights; ``label_offset`` is the output index of ImageNet's first class."""
+    """Weights with a name: published ones, or those in the package (``url`` None).
+
+    ``label_offset`` is the output index of ImageNet's first class.
+    """
 
     name: str
-    url: str
+    url: str | None
     sha256: str
     bytes: int
     layout: Layout
@@ -24,8 +27,8 @@ class NamedWeights(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """The published file's name, which it keeps in the cache."""
-        return self.url.rsplit("/", 1)[1]
+        """The file's own name: as published, or in the package's data."""
+        return self.url.rsplit("/", 1)[1] if self.url else f"{self.name}.safetensors"
 
 
 DEFAULT = "imagenet"

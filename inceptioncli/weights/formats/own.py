@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -49,11 +50,17 @@ def open_safetensors(path: Path) -> Iterator[Found]:
         )
 
 
-def write_safetensors(path: Path, weights: Weights) -> None:
-    """Writes a whole model as one file, atomically.
+def write_safetensors(path: Path, weights: Weights, *, dtype: str = "float32") -> None:
+    """Writes a whole model as one file, atomically; ``dtype`` is float32 or float16.
 
     Raises:
         OutputError: the file can't be written.
+        WeightsError: a value is too large for float16.
     """
+    with np.errstate(over="ignore"):  # Looked for below, with a name.
+        arrays = {name: array.astype(dtype) for name, array in weights.arrays.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise WeightsError(f"{path}: {name} has values too large for {dtype}; use float32")
     with replacing(path) as beside:
-        save_file(dict(weights.arrays), beside, metadata=weights.model.to_metadata())
+        save_file(arrays, beside, metadata=weights.model.to_metadata())

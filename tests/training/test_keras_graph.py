@@ -1,0 +1,108 @@
+"""The Keras model of the table is the inference graph, before and after learning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inceptioncli.architecture import Graph
+from inceptioncli.engine.tensorflow import TensorFlowEngine
+from inceptioncli.summary import variables
+from inceptioncli.training import data as labelled_data
+from inceptioncli.training import full, keras_graph
+from inceptioncli.weights.model import Model, Weights
+from tests.conftest import random_weights
+from tests.training.conftest import TINY
+
+HEADS = ["Logits", "AuxLogits"]
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (3, 107, 107, 3)).astype(np.float32)
+
+
+def keras_heads(model: object) -> dict[str, np.ndarray]:
+    outputs = model(IMAGES, training=False)  # type: ignore[operator]
+    return {name: np.asarray(outputs[name]) for name in HEADS}
+
+
+def inference_heads(weights: Weights) -> dict[str, np.ndarray]:
+    return TensorFlowEngine(weights, "/CPU:0").run(IMAGES, HEADS)
+
+
+def assert_agree(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
+    for name in HEADS:
+        scale = np.abs(theirs[name]).max()
+        assert np.abs(ours[name] - theirs[name]).max() / scale < 1e-5, name
+
+
+def test_given_the_same_weights_both_graphs_agree() -> None:
+    weights = random_weights(TINY)
+    model = keras_graph.build(TINY, batch_norm_momentum=0.9)
+    keras_graph.load(model, TINY, weights.arrays)
+    assert_agree(keras_heads(model), inference_heads(weights))
+    exported = keras_graph.export(model, TINY)
+    assert list(exported) == list(variables(TINY))
+    for name, array in weights.arrays.items():
+        np.testing.assert_array_equal(exported[name], array)
+
+
+def test_slims_initialisers() -> None:
+    graph = Graph(image_size=107, classes=50, depth_multiplier=0.5)
+    arrays = keras_graph.export(keras_graph.build(graph, batch_norm_momentum=0.9), graph)
+    for scope, stddev in (
+        ("AuxLogits/Conv2d_2b_1x1", 0.001),
+        ("AuxLogits/Conv2d_2a_1x1", 0.01),
+        ("Mixed_6a/Branch_0/Conv2d_1a_1x1", np.sqrt(2 / (3 * 3 * 144))),
+    ):
+        values = arrays[f"InceptionV3/{scope}/weights"]
+        # Keras scales He's stddev up for the truncation, but not a plain truncated normal's.
+        assert values.std() == pytest.approx(stddev, rel=0.15), scope
+
+
+def test_one_epoch_lowers_the_loss_moves_the_statistics_and_exports(renders: Path) -> None:
+    labelled = labelled_data.from_folders(renders)
+    split = labelled_data.split(labelled, 0.25, seed=0, origin="renders")
+    task = full.task(
+        TINY,
+        split.training,
+        split.validation,
+        start={},
+        epochs=4,
+        batch_size=8,
+        learning_rate=0.01,
+        optimizer="adamw",
+        freeze_until="MaxPool_3a_3x3",
+        crop=1.0,
+        seed=0,
+    )
+    before = dict(task.export())
+    losses = [
+        task.model.fit(task.training(epoch), verbose=0, shuffle=False).history["loss"][0]
+        for epoch in range(4)
+    ]
+    assert losses[-1] < losses[0]
+    after = dict(task.export())
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    frozen = {name for name in before if "Conv2d_1a_3x3" in name.split("/")[1]}
+    frozen |= {name for name in before if name.split("/")[1].startswith("Conv2d_2")}
+    assert len(frozen) == 12
+    assert changed == set(before) - frozen  # weights, betas and both moving statistics
+    trained = Weights(Model(TINY), after)
+    assert_agree(keras_heads(task.model), inference_heads(trained))
+
+
+def test_the_same_epoch_has_the_same_batches(renders: Path) -> None:
+    labelled = labelled_data.from_folders(renders)
+    task_options = {
+        "start": {}, "epochs": 1, "batch_size": 8, "learning_rate": 0.01, "optimizer": "rmsprop",
+        "freeze_until": None, "crop": 1.0, "seed": 3,
+    }  # fmt: skip
+    task = full.task(TINY, labelled.examples, labelled.examples[:4], **task_options)
+
+    def first_batch(epoch: int) -> np.ndarray:
+        images, _ = next(iter(task.training(epoch)))
+        return np.asarray(images)
+
+    assert first_batch(1).tobytes() == first_batch(1).tobytes()
+    assert first_batch(1).tobytes() != first_batch(2).tobytes()
+    assert np.abs(first_batch(1)).max() <= 1.001

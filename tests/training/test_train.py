@@ -1,0 +1,229 @@
+"""`train` from the shell: models that work at once, kills that lose nothing, errors of one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from inceptioncli.weights import formats
+from tests.conftest import Run
+from tests.training.conftest import WORDNET_IDS
+
+
+def train(run: Run, data: Path, output: Path, *options: str | Path, **kwargs: Any) -> Any:
+    return run("train", data, "-o", output, *options, **kwargs)
+
+
+def accuracy(run: Run, model: Path, renders: Path) -> float:
+    done = run("classify", "-w", model, "-k", "1", "-f", "jsonl", renders)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    right = [Path(r["path"]).parent.name == r["predictions"][0]["id"] for r in records]
+    return sum(right) / len(right)
+
+
+@pytest.fixture(scope="module")
+def head_model(
+    tmp_path_factory: pytest.TempPathFactory,
+    renders: Path,
+    tiny_weights: Path,
+    session_cache: Path,
+) -> Path:
+    """A head on random features, trained without interruption."""
+    path = tmp_path_factory.mktemp("head") / "model.safetensors"
+    command = [sys.executable, "-m", "inceptioncli", "train", renders, "-o", path]
+    command += ["--from", tiny_weights, "--epochs", "20"]
+    environment = {"INCEPTIONCLI_CACHE": str(session_cache), "PATH": ""}
+    done = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 classes, 44 images to learn from, 4 to validate on" in done.stderr
+    assert done.stderr.count("epoch ") == 21  # one line each, and the best at the end
+    return path
+
+
+def test_a_head_learns_and_works_at_once(
+    run: Run, head_model: Path, renders: Path, tiny_weights: Path
+) -> None:
+    assert accuracy(run, head_model, renders) > 0.6
+    weights, base = formats.read(head_model), formats.read(tiny_weights)
+    assert [label.id for label in weights.model.class_labels] == sorted(WORDNET_IDS)
+    assert not weights.model.graph.aux
+    for name, array in weights.arrays.items():
+        if "/Logits/" not in name:
+            np.testing.assert_array_equal(array, base.arrays[name])
+    with safe_open(head_model, "numpy") as file:
+        training = json.loads(file.metadata()["training"])
+    assert training["options"]["mode"] == "head"
+    assert training["training_images"] == 44
+
+
+def test_metrics_and_curve_appear_and_nothing_else_is_left(head_model: Path) -> None:
+    rows = list(csv.DictReader(head_model.with_suffix(".metrics.csv").open()))
+    assert [int(row["number"]) for row in rows] == list(range(1, 21))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    with Image.open(head_model.with_suffix(".curve.png")) as curve:
+        assert curve.format == "PNG"
+    assert sorted(path.name for path in head_model.parent.iterdir()) == [
+        "model.curve.png", "model.metrics.csv", "model.safetensors",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("moments", [(2.0, 4.0, 5.0), (4.5, 5.2)])
+def test_killed_a_head_goes_on_and_ends_the_same(
+    moments: tuple[float, ...],
+    run: Run,
+    head_model: Path,
+    renders: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "model.safetensors"
+    options = ["--from", str(tiny_weights), "--epochs", "20"]
+    command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
+    for moment in moments:
+        process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    if not output.exists():
+        assert train(run, renders, output, *options).returncode == 0
+    for name, array in load_file(head_model).items():
+        np.testing.assert_array_equal(load_file(output)[name], array)
+
+
+def test_ctrl_c_says_how_to_go_on(
+    renders: Path, tiny_weights: Path, tmp_path: Path, run: Run
+) -> None:
+    output = tmp_path / "model.safetensors"
+    command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
+    command += ["--from", str(tiny_weights), "--epochs", "100000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait() == 130
+    assert "the same command" in rest
+    assert "Traceback" not in rest
+    # Other options can't go on from this checkpoint, and say so; --overwrite starts anew.
+    other = train(run, renders, output, "--from", tiny_weights, "--epochs", "3", "--seed", "5")
+    assert other.returncode == 7
+    assert "--overwrite" in other.stderr
+    options = ["--from", tiny_weights, "--epochs", "3", "--seed", "5", "--overwrite"]
+    assert train(run, renders, output, *options).returncode == 0
+
+
+def test_the_whole_graph_learns_goes_on_and_works_at_once(
+    run: Run, renders: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.safetensors"
+    options = ["--mode", "full", "--from", "none", "--depth-multiplier", "0.1"]
+    options += ["--image-size", "107", "--epochs", "4", "--batch-size", "8"]
+    command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
+    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    process.kill()
+    process.wait()
+    assert not output.exists()
+    done = train(run, renders, output, *options)
+    assert done.returncode == 0, done.stderr
+    assert "continuing after epoch 2 of 4" in done.stderr
+    rows = list(csv.DictReader(output.with_suffix(".metrics.csv").open()))
+    assert [int(row["number"]) for row in rows] == [1, 2, 3, 4]
+    model = formats.read(output).model
+    assert (model.graph.depth_multiplier, model.graph.image_size) == (0.1, 107)
+    assert model.graph.aux
+    accuracy(run, output, renders)  # It classifies; that it learns takes more than 4 epochs.
+
+
+def test_a_loss_of_nan_keeps_the_last_good_epoch(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.safetensors"
+    done = train(run, renders, output, "--from", tiny_weights, "--learning-rate", "1e38")
+    assert done.returncode == 2
+    assert "Lower --learning-rate" in done.stderr
+    assert "Traceback" not in done.stderr
+    if output.exists():
+        formats.read(output)
+    else:
+        assert "in the first epoch" in done.stderr
+
+
+def test_unreadable_images_are_skipped_and_said(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(renders, tmp_path / "data")
+    bad = tmp_path / "data" / "n07749582" / "bad.jpg"
+    bad.write_bytes(next((renders / "n07749582").iterdir()).read_bytes()[:500])
+    output = tmp_path / "model.safetensors"
+    done = train(run, tmp_path / "data", output, "--from", tiny_weights, "--epochs", "2")
+    assert done.returncode == 3
+    assert f"skipped {bad}: " in done.stderr
+    assert "1 images skipped" in done.stderr
+    with safe_open(output, "numpy") as file:
+        assert json.loads(file.metadata()["training"])["skipped_images"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--mode", "head", "--from", "none"], 2, "--from none goes with --mode full"),
+        (["--freeze-until", "Mixed_5b"], 2, "--freeze-until goes with --mode full"),
+        (["--mode", "full", "--freeze-until", "Mixed_9"], 2, "unknown end point 'Mixed_9'"),
+        (["--mode", "full", "--depth-multiplier", "0.5"], 5, "has depth multiplier 0.1, not 0.5"),
+        (["--validation", "1"], 2, "--validation"),
+        (["--from", "imagnet"], 5, "did you mean 'imagenet'"),
+    ],
+)
+def test_options_that_do_not_fit(
+    run: Run,
+    renders: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    options: list[str],
+    code: int,
+    message: str,
+) -> None:
+    done = train(run, renders, tmp_path / "m.safetensors", "--from", tiny_weights, *options)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_outputs_that_are_in_the_way(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.safetensors"
+    output.write_text("in the way")
+    done = train(run, renders, output, "--from", tiny_weights)
+    assert done.returncode == 6
+    assert "--overwrite" in done.stderr
+    assert output.read_text() == "in the way"
+    wrong = train(run, renders, tmp_path / "model.h5", "--from", tiny_weights)
+    assert wrong.returncode == 2
+    nowhere = train(run, renders, output / "below.safetensors", "--from", tiny_weights)
+    assert nowhere.returncode == 6
+    missing = train(run, tmp_path / "nowhere", tmp_path / "m.safetensors")
+    assert missing.returncode == 2
