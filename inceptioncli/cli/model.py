@@ -94,7 +94,7 @@ def _end_point_table(summary: Summary) -> str:
                 f"{so_far:,}",
             )
         )
-    return f"{format_table(rows, left=2)}\n{_total(summary)}"
+    return f"{format_table(rows, numbers=(2, 3, 4))}\n{_total(summary)}"
 
 
 def _layer_table(summary: Summary) -> str:
@@ -113,7 +113,7 @@ def _layer_table(summary: Summary) -> str:
                 _millions(layer.multiply_adds),
             )
         )
-    return f"{format_table(rows, left=4)}\n{_total(summary)}"
+    return f"{format_table(rows, numbers=(4, 5, 6))}\n{_total(summary)}"
 
 
 def _total(summary: Summary) -> str:

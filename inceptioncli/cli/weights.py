@@ -37,7 +37,7 @@ def list_() -> None:
                 entry.about,
             )
         )
-    click.echo(format_table(rows, left=3))
+    click.echo(format_table(rows, numbers=(3, 4)))
     click.echo(f"\nDownloads: {downloads_folder()}")
 
 

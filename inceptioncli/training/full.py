@@ -92,7 +92,12 @@ def task(
     """
     keras.utils.set_random_seed(seed)
     steps = -(-len(training) // batch_size)
-    model = keras_graph.build(graph, batch_norm_momentum=_momentum(steps * epochs))
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    model = keras_graph.build(
+        graph,
+        batch_norm_momentum=_momentum(steps * epochs),
+        policy="mixed_bfloat16" if on_gpu else "float32",
+    )
     keras_graph.load(model, graph, start)
     if freeze_until is not None:
         keras_graph.freeze(model, graph, freeze_until)
@@ -105,7 +110,7 @@ def task(
         loss=dict.fromkeys(heads, loss),
         loss_weights=heads,
         metrics={keras_graph.LOGITS: ["accuracy"]},
-        jit_compile=bool(tf.config.list_physical_devices("GPU")),
+        jit_compile=on_gpu,
     )
     model.optimizer.build(model.trainable_variables)
 

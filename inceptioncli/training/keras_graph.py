@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 LOGITS = "Logits"
 
 
-def build(graph: Graph, *, batch_norm_momentum: float) -> Any:
+def build(graph: Graph, *, batch_norm_momentum: float, policy: str = "float32") -> Any:
     """A Keras model from images ``[N, S, S, 3]`` to ``{"Logits", "AuxLogits"}``, slim-initialised.
 
-    Without aux head the second output is absent; all outputs are float32 at any precision policy.
+    Args:
+        graph: without aux head the second output is absent.
+        batch_norm_momentum: decay of the moving statistics.
+        policy: Keras's dtype policy, such as ``mixed_bfloat16``; outputs and weights are float32.
     """
     images = keras.Input((graph.image_size, graph.image_size, 3), name="images")
-    ends = walk(graph, images, _KerasOps(batch_norm_momentum))
+    ends = walk(graph, images, _KerasOps(batch_norm_momentum, policy))
     outputs = [LOGITS, AUX_END_POINT] if graph.aux else [LOGITS]
     return keras.Model(
         images,
@@ -89,8 +92,9 @@ def _variables(model: Any, conv: Conv) -> dict[str, Any]:
 class _KerasOps:
     """`architecture.Ops` on Keras tensors; layers are named for their scopes."""
 
-    def __init__(self, batch_norm_momentum: float) -> None:
+    def __init__(self, batch_norm_momentum: float, policy: str) -> None:
         self._momentum = batch_norm_momentum
+        self._dtype = policy
 
     def size(self, x: Any) -> tuple[int, int]:
         return x.shape[1], x.shape[2]
@@ -103,6 +107,7 @@ class _KerasOps:
             padding=layer.padding.lower(),
             use_bias=layer.linear,
             kernel_initializer=_initializer(layer),
+            dtype=self._dtype,
             name=_key(layer.scope),
         )(x)
         if layer.linear:
@@ -111,22 +116,24 @@ class _KerasOps:
             scale=False,
             epsilon=BATCH_NORM_EPSILON,
             momentum=self._momentum,
+            dtype=self._dtype,
             name=_key(f"{layer.scope}/BatchNorm"),
         )(x)
-        return keras.layers.ReLU()(x)
+        return keras.layers.ReLU(dtype=self._dtype)(x)
 
     def pool(self, x: Any, layer: Pool) -> Any:
         pool = keras.layers.MaxPooling2D if layer.kind == "max" else keras.layers.AveragePooling2D
-        return pool(layer.kernel, strides=layer.stride, padding=layer.padding.lower())(x)
+        padding = layer.padding.lower()
+        return pool(layer.kernel, strides=layer.stride, padding=padding, dtype=self._dtype)(x)
 
     def concat(self, xs: Sequence[Any]) -> Any:
-        return keras.layers.Concatenate(axis=-1)(list(xs))
+        return keras.layers.Concatenate(axis=-1, dtype=self._dtype)(list(xs))
 
     def dropout(self, x: Any, keep_probability: float) -> Any:
-        return keras.layers.Dropout(1 - keep_probability)(x)
+        return keras.layers.Dropout(1 - keep_probability, dtype=self._dtype)(x)
 
     def squeeze(self, x: Any) -> Any:
-        return keras.layers.Reshape((x.shape[-1],))(x)
+        return keras.layers.Reshape((x.shape[-1],), dtype=self._dtype)(x)
 
     def softmax(self, x: Any) -> Any:
         return keras.layers.Softmax(dtype="float32")(x)

@@ -58,6 +58,16 @@ NAMED: dict[str, NamedWeights] = {
             label_offset=1,
             about="TF-Slim; 78.0% top-1, 93.9% top-5 with --crop 0.875",
         ),
+        NamedWeights(
+            name="demo",
+            url=None,
+            sha256="0" * 64,
+            bytes=0,
+            layout="safetensors",
+            classes=26,
+            label_offset=0,
+            about="small, drawn classes only; to try the program",
+        ),
     )
 }
 

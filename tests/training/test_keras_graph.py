@@ -46,6 +46,20 @@ def test_given_the_same_weights_both_graphs_agree() -> None:
         np.testing.assert_array_equal(exported[name], array)
 
 
+def test_mixed_precision_keeps_float32_weights_and_outputs() -> None:
+    weights = random_weights(TINY)
+    model = keras_graph.build(TINY, batch_norm_momentum=0.9, policy="mixed_bfloat16")
+    keras_graph.load(model, TINY, weights.arrays)
+    exported = keras_graph.export(model, TINY)
+    name = "InceptionV3/Conv2d_1a_3x3/weights"
+    np.testing.assert_array_equal(exported[name], weights.arrays[name])
+    heads, exact = keras_heads(model), inference_heads(weights)
+    for name in HEADS:
+        assert heads[name].dtype == np.float32
+        difference = np.abs(heads[name] - exact[name]).max() / np.abs(exact[name]).max()
+        assert 1e-5 < difference < 0.2  # bfloat16 was really at work, and did no harm
+
+
 def test_slims_initialisers() -> None:
     graph = Graph(image_size=107, classes=50, depth_multiplier=0.5)
     arrays = keras_graph.export(keras_graph.build(graph, batch_norm_momentum=0.9), graph)
