@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from inceptioncli.architecture import (
     AUX_END_POINT,
     BATCH_NORM_EPSILON,
-    SCOPE,
     Conv,
     Graph,
     Pool,
@@ -67,12 +66,15 @@ def load(model: Any, graph: Graph, arrays: Mapping[str, NDArray[np.float32]]) ->
 def freeze(model: Any, graph: Graph, until: str) -> None:
     """Makes everything up to and including an end point untrainable, its statistics too."""
     ends = graph.end_points[: graph.end_points.index(until) + 1]
-    for conv in convolutions(graph):
-        if conv.scope.removeprefix(f"{SCOPE}/").split("/")[0] in ends:
-            for name in (conv.scope, f"{conv.scope}/BatchNorm"):
-                for layer in model.layers:
-                    if layer.name == _key(name):
-                        layer.trainable = False
+    frozen = {
+        _key(name)
+        for conv in convolutions(graph)
+        if conv.scope.split("/")[1] in ends
+        for name in (conv.scope, f"{conv.scope}/BatchNorm")
+    }
+    for layer in model.layers:
+        if layer.name in frozen:
+            layer.trainable = False
 
 
 def _variables(model: Any, conv: Conv) -> dict[str, Any]:
