@@ -196,9 +196,9 @@ class Graph:
     aux: bool = True
 
     def __post_init__(self) -> None:
-        if not self.depth_multiplier > 0:
+        if not 0 < self.depth_multiplier < 1000:
             raise UsageError(
-                f"depth multiplier {self.depth_multiplier} is not greater than 0; "
+                f"depth multiplier {self.depth_multiplier} is not greater than 0 (and below 1000); "
                 "1.0 is the published network"
             )
         if self.classes < 0:

@@ -97,8 +97,8 @@ class Classifier:
             One record for each input; a bad image is a record with a failure, not an exception.
 
         Raises:
-            UsageError: ``top_k`` below 1.
-            WeightsError: the weights have no classifier.
+            UsageError: ``top_k`` below 1, or a threshold outside of [0, 1].
+            WeightsError: the weights have no classifier, or give probabilities that are no numbers.
         """
         return self.classify_sources(sources(_as_strings(paths)), top_k, threshold)
 
@@ -108,6 +108,8 @@ class Classifier:
         """As `classify`, for inputs that are found already."""
         if top_k < 1:
             raise UsageError(f"top-k {top_k} is not 1 or more")
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"threshold {threshold} is not in [0, 1]")
         if not self.model.graph.classes:
             raise WeightsError(
                 f"{self.model.source} has no classifier (a file without the top); "
@@ -117,7 +119,7 @@ class Classifier:
         return (self._record(result, top_k, threshold) for result in results)
 
     def features(
-        self, paths: Paths, end_points: Sequence[str] = ("PreLogits",)
+        self, paths: Paths, end_points: str | Sequence[str] = ("PreLogits",)
     ) -> dict[str, NDArray[np.float32]]:
         """Activations of end points (``inceptioncli model`` lists them), in memory.
 
@@ -129,6 +131,10 @@ class Classifier:
             UsageError: an unknown end point.
             ImageError: an input can't be decoded; rows could no longer be told apart.
         """
+        # Each once, and one name is not taken for its letters.
+        end_points = (
+            [end_points] if isinstance(end_points, str) else list(dict.fromkeys(end_points))
+        )
         for name in end_points:
             if name not in self.model.graph.end_points:
                 raise UsageError(
@@ -152,6 +158,11 @@ class Classifier:
         if result.failure is not None:
             return Record(result.path, failure=result.failure)
         probabilities = result.outputs[PREDICTIONS]
+        if not np.isfinite(probabilities).all():
+            raise WeightsError(
+                f"{self.model.source}: the probabilities are not numbers; "
+                "these weights' activations overflow"
+            )
         # Stable: of equal probabilities the lower index comes first.
         order = np.argsort(-probabilities, kind="stable")[:top_k]
         return Record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from importlib import resources
@@ -61,12 +62,25 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         raise LabelsError(f"{path}: cannot read labels: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise LabelsError(f"{path}: labels are not UTF-8 text ({error.reason})") from error
-    if path.suffix.lower() == ".json" or text.lstrip().startswith(("[", "{")):
+    if path.suffix.lower() == ".json":
         return _from_json(text, path)
+    if text.lstrip().startswith(("[", "{")):
+        with contextlib.suppress(json.JSONDecodeError):  # A name may begin so, too.
+            json.loads(text)
+            return _from_json(text, path)
     labels = [_from_line(line) for line in text.splitlines() if line.strip()]
     if not labels:
         raise LabelsError(f"{path}: no labels in this file; expected one class name a line")
     return tuple(labels)
+
+
+def check_text(labels: tuple[Label, ...], origin: str) -> None:
+    """Raises LabelsError for a label that is no text: half a surrogate pair, from JSON."""
+    for index, label in enumerate(labels):
+        try:
+            f"{label.id}{label.name}".encode()
+        except UnicodeEncodeError as error:
+            raise LabelsError(f"{origin}: class {index}: not valid Unicode ({error})") from error
 
 
 def check_count(labels: tuple[Label, ...], classes: int, origin: str) -> None:
@@ -108,4 +122,5 @@ def _from_json(text: str, path: Path) -> tuple[Label, ...]:
                 labels.append(Label(wordnet_id, name))
             case _:
                 raise LabelsError(f"{path}: class {index}: expected a name or [id, name]")
+    check_text(tuple(labels), str(path))
     return tuple(labels)

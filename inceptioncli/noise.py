@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 _logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def native_stderr_hidden() -> Iterator[None]:
     except OSError:  # No standard error at all (a daemon, a Windows GUI): nothing to hide.
         yield
         return
-    with tempfile.TemporaryFile() as hidden:
+    with _scratch() as hidden:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
@@ -37,3 +38,10 @@ def native_stderr_hidden() -> Iterator[None]:
             text = hidden.read().decode("utf-8", "replace").strip()
             if text:
                 _logger.debug("native output:\n%s", text)
+
+
+def _scratch() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # No folder can be written, as in a read-only container.
+        return open(os.devnull, "r+b")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import inceptioncli
-from inceptioncli.errors import ImageError, LabelsError, UsageError
+from inceptioncli.errors import ImageError, LabelsError, UsageError, WeightsError
+from inceptioncli.weights.formats.own import write_safetensors
+from inceptioncli.weights.model import Weights
+from tests.conftest import SMALL_GRAPH, random_weights
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,10 @@ def test_features(classifier: inceptioncli.Classifier, pictures: Path) -> None:
     top = next(iter(classifier.classify(pictures / "a.jpg"))).predictions[0]
     assert features["Predictions"][0].argmax() == top.index
     np.testing.assert_allclose(features["Predictions"][0].max(), top.probability, atol=1e-6)
+    twice = classifier.features(pictures / "a.jpg", end_points=["PreLogits", "PreLogits"])
+    assert twice["PreLogits"].shape == (1, 203)
+    alone = classifier.features(pictures / "a.jpg", end_points="PreLogits")
+    np.testing.assert_array_equal(alone["PreLogits"], twice["PreLogits"])
     assert classifier.features([])["PreLogits"].shape == (0, 203)
 
 
@@ -67,6 +75,25 @@ def test_arguments_are_checked(small_weights: Path, tmp_path: Path) -> None:
         inceptioncli.load("nowhere.h5")
 
 
-def test_top_k_must_be_positive(classifier: inceptioncli.Classifier) -> None:
+@pytest.mark.parametrize("options", [{"top_k": 0}, {"threshold": 2.0}, {"threshold": np.nan}])
+def test_limits_are_checked(classifier: inceptioncli.Classifier, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        classifier.classify(["x.jpg"], top_k=0)
+        classifier.classify(["x.jpg"], **options)
+
+
+def test_weights_that_overflow_are_an_error(pictures: Path, tmp_path: Path) -> None:
+    weights = random_weights(SMALL_GRAPH)
+    huge = {
+        name: array * np.float32(1e20) if name.endswith(("beta", "1c_1x1/weights")) else array
+        for name, array in weights.arrays.items()
+    }
+    write_safetensors(tmp_path / "huge.safetensors", Weights(weights.model, huge))
+    classifier = inceptioncli.load(tmp_path / "huge.safetensors", device="cpu")
+    with pytest.raises(WeightsError, match="not numbers"):
+        list(classifier.classify(pictures))
+
+
+@pytest.mark.parametrize("weights", ["x" * 300, "a\0b.h5", "~nosuchuser/x.h5"])
+def test_impossible_weight_paths_are_weights_errors(weights: str) -> None:
+    with pytest.raises(WeightsError):
+        inceptioncli.load(weights)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -17,30 +18,16 @@ from inceptioncli.cli.model import model
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
 from inceptioncli.cli.train import train
 from inceptioncli.cli.weights import weights
-from inceptioncli.errors import InceptionError
+from inceptioncli.errors import InceptionError, OutputError
 from inceptioncli.terminal import printable
 
 INTERRUPTED = 130
 TERMINATED = 143
 PIPE_CLOSED = 141
-CANNOT_WRITE = 6
-
-
-class _PipeClosedError(Exception):
-    """Whoever read our results has gone."""
-
-
-class _Commands(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
-        """Renames a closed pipe, which Click's `main` would turn into exit code 1."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise _PipeClosedError from error
+CANNOT_WRITE = OutputError.exit_code
 
 
 @click.group(
-    cls=_Commands,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
@@ -62,6 +49,7 @@ for _command in (classify, train, model, weights):
 
 def main() -> NoReturn:
     """Runs the command line and exits with the design's exit codes."""
+    _open_missing_streams()
     logger = logging.getLogger(LOGGER)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -78,32 +66,61 @@ def _run(logger: logging.Logger) -> int:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except InceptionError as error:
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.exception("error")
-        else:
-            click.echo(f"Error: {printable(str(error))}", err=True)
-        return error.exit_code
+        return _fail(logger, str(error), error.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
+            click.echo(printable(line), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except _PipeClosedError:
+    except SystemExit as error:
+        # Click's `main` turns a closed pipe into exit code 1; nothing else here exits so.
+        if error.code == 1:
+            _drop_stdout()
+            return PIPE_CLOSED
+        raise
+    except BrokenPipeError:
         _drop_stdout()
         return PIPE_CLOSED
     except OSError as error:
-        if logger.isEnabledFor(logging.DEBUG):
-            raise
-        click.echo(f"Error: cannot write results: {error.strerror or error}", err=True)
+        if error.filename is not None:
+            raise  # About a file, and nobody foresaw it: a bug. A stream has no file name.
+        code = _fail(logger, f"cannot write results: {error.strerror or error}", CANNOT_WRITE)
         _drop_stdout()
-        return CANNOT_WRITE
     return code if isinstance(code, int) else 0
+
+
+def _fail(logger: logging.Logger, message: str, code: int) -> int:
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.exception("error")
+    else:
+        click.echo(f"Error: {printable(message)}", err=True)
+    return code
+
+
+def _open_missing_streams() -> None:
+    """Opens what the caller has closed, before some other file gets its number.
+
+    Results that can't be written are an error; messages and an empty input are not.
+    """
+    closed = sys.stdout is None
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+            setattr(sys, name, os.fdopen(number, mode))
+    if closed:
+        click.echo("Error: cannot write results: standard output is closed", err=True)
+        sys.exit(CANNOT_WRITE)
 
 
 def _drop_stdout() -> None:
     """Sends what is still buffered nowhere; flushed at exit it would fail once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable
+from io import BufferedIOBase
 
 import click
 
 from inceptioncli.cli.options import debug_option, graph_options, input_options
+from inceptioncli.output import FORMATS, open_writer
 from inceptioncli.terminal import printable
 
 SOME_FAILED = 3
 NONE_CLASSIFIED = 4
-FORMATS = ("text", "jsonl", "json", "csv")
 
 
 @click.command()
@@ -50,7 +50,7 @@ FORMATS = ("text", "jsonl", "json", "csv")
 def classify(
     context: click.Context,
     paths: tuple[str, ...],
-    input_list: BinaryIO | None,
+    input_list: BufferedIOBase | None,
     nul_separated: bool,
     top_k: int,
     threshold: float,
@@ -75,7 +75,6 @@ def classify(
     from inceptioncli.classifier import load
     from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
     from inceptioncli.images.sources import sources
-    from inceptioncli.output import open_writer
 
     found = sources(inputs)
     # How many there are matters to `auto` alone, and only where there is a GPU to choose.
@@ -109,8 +108,8 @@ def classify(
 
 
 def _inputs(
-    paths: tuple[str, ...], input_list: BinaryIO | None, nul_separated: bool
-) -> Iterator[str]:
+    paths: tuple[str, ...], input_list: BufferedIOBase | None, nul_separated: bool
+) -> Iterable[str]:
     if nul_separated and input_list is None:
         raise click.UsageError("-0 goes with --input-list.")
     if not paths and input_list is None:
@@ -119,11 +118,12 @@ def _inputs(
         )
     if paths.count("-") + (input_list is sys.stdin.buffer) > 1:
         raise click.UsageError("Standard input can be read only once.")
-    yield from paths
-    if input_list is not None:
-        from inceptioncli.images.sources import read_list
+    if input_list is None:
+        return paths
 
-        yield from read_list(input_list, nul_separated=nul_separated)
+    from inceptioncli.images.sources import read_list
+
+    return itertools.chain(paths, read_list(input_list, nul_separated=nul_separated))
 
 
 def _summarize(ok: int, failures: Counter[str]) -> int:

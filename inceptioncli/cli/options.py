@@ -48,7 +48,7 @@ def graph_options(command: F) -> F:
                 "--labels",
                 cls=SharedOption,
                 metavar="FILE",
-                type=click.Path(),
+                type=click.Path(readable=False),
                 help="Class names, one a line or JSON, in place of the model's own.",
             ),
             click.option(
@@ -103,7 +103,8 @@ def input_options(command: F) -> F:
             type=click.File("rb", lazy=False),
             help="File with paths, one a line; - for standard input.",
         ),
-        click.argument("paths", nargs=-1, type=click.Path()),
+        # Readable or not is for the record to say; Click would refuse the whole run.
+        click.argument("paths", nargs=-1, type=click.Path(readable=False)),
     ):
         command = option(command)
     return command

@@ -10,7 +10,7 @@ import click
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.cli.table import format_table
 from inceptioncli.errors import OutputError, UsageError
-from inceptioncli.weights.registry import DEFAULT, NAMED, NamedWeights, named
+from inceptioncli.weights.registry import DEFAULT, NAMED, named
 
 
 @click.group()
@@ -24,6 +24,7 @@ def weights() -> None:
 def list_() -> None:
     """List the weights that have names, and those that are on this machine."""
     from inceptioncli.weights.cache import downloads_folder
+    from inceptioncli.weights.collection import state
 
     rows = [("NAME", "LAYOUT", "STATE", "CLASSES", "MB", "ABOUT")]
     for entry in NAMED.values():
@@ -31,7 +32,7 @@ def list_() -> None:
             (
                 entry.name,
                 entry.layout,
-                _state(entry, downloads_folder() / entry.file_name),
+                state(entry),
                 str(entry.classes),
                 f"{entry.bytes / 1e6:.0f}",
                 entry.about,
@@ -39,12 +40,6 @@ def list_() -> None:
         )
     click.echo(format_table(rows, numbers=(3, 4)))
     click.echo(f"\nDownloads: {downloads_folder()}")
-
-
-def _state(entry: NamedWeights, download: Path) -> str:
-    if entry.url is None:
-        return "in the package"
-    return "downloaded" if download.exists() else "not here"
 
 
 @weights.command()
@@ -78,13 +73,13 @@ def verify(given: tuple[str, ...]) -> None:
     from inceptioncli.weights.collection import verify as verify_weights
 
     for each in given or (DEFAULT,):
-        file, content = verify_weights(each)
-        graph = content.model.graph
+        verified = verify_weights(each)
+        graph = verified.weights.model.graph
         head = "with" if graph.aux else "without"
         click.echo(
-            f"{file}: sound; {len(content.arrays)} variables, {graph.classes} classes, "
-            f"depth multiplier {graph.depth_multiplier:g}, {head} aux head, "
-            f"SHA-256 {content.model.source_sha256}"
+            f"{verified.path}: sound; {len(verified.weights.arrays)} variables, "
+            f"{graph.classes} classes, depth multiplier {graph.depth_multiplier:g}, "
+            f"{head} aux head, SHA-256 {verified.sha256}"
         )
 
 

@@ -75,6 +75,9 @@ def forget(source_sha256: str) -> list[Path]:
 
     Returns:
         What was deleted.
+
+    Raises:
+        OutputError: it can't be.
     """
     deleted = []
     for note in sorted(cache.compiled_folder().glob("*.json")):
@@ -83,10 +86,15 @@ def forget(source_sha256: str) -> list[Path]:
         except (OSError, ValueError, KeyError):
             continue
         if source == source_sha256:
-            for path in (note, note.with_suffix(".tflite"), note.with_suffix(".lock")):
-                if path.exists():
-                    path.unlink()
-                    deleted.append(path)
+            # The lock stays: another process may hold it.
+            for path in (note, note.with_suffix(".tflite")):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise OutputError(
+                        f"{path}: cannot be removed: {error.strerror or error}"
+                    ) from error
+                deleted.append(path)
     return deleted
 
 
@@ -116,15 +124,16 @@ def _look_up(folder: Path, key: str) -> Compiled | None:
 
 def _build(chosen: Chosen, precision: str, folder: Path, key: str, offline: bool) -> Compiled:
     target = folder / f"{key}.tflite"
-    path = collection.fetch(chosen, offline=offline)
+    weights = collection.load(chosen, offline=offline)
     _logger.info(
         "%s of %s (%s): compiling it for this machine, once; about 15 s ...",
         "damaged cache" if target.exists() else "first use",
         printable(chosen.given),
         precision,
     )
-    weights = collection.load(chosen._replace(path=path))
     content = convert(weights, precision)
+    for orphan in folder.glob(f".{key}.*.partial"):  # left by a kill; the lock is ours
+        orphan.unlink(missing_ok=True)
     with replacing(target) as beside:
         beside.write_bytes(content)
     note: dict[str, Any] = {
@@ -150,7 +159,8 @@ def convert(weights: Weights, precision: str) -> bytes:
         from inceptioncli.engine.tensorflow import TensorFlowGraph
 
         graph = weights.model.graph
-        module = TensorFlowGraph(weights)
+        with tf.device("/CPU:0"):
+            module = TensorFlowGraph(weights)
         side = graph.image_size
         image = tf.TensorSpec([1, side, side, 3], tf.float32, name=INPUT_NAME)
         signatures = {
@@ -162,12 +172,18 @@ def convert(weights: Weights, precision: str) -> bytes:
                 (END_POINTS_SIGNATURE, graph.end_points),
             )
         }
-        with tempfile.TemporaryDirectory(prefix="inceptioncli-") as saved:
-            tf.saved_model.save(module, saved, signatures=signatures)
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                saved, signature_keys=list(signatures)
-            )
-            if precision == "int8":
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            content: bytes = converter.convert()
+        try:
+            with tempfile.TemporaryDirectory(prefix="inceptioncli-") as saved:
+                tf.saved_model.save(module, saved, signatures=signatures)
+                converter = tf.lite.TFLiteConverter.from_saved_model(
+                    saved, signature_keys=list(signatures)
+                )
+                if precision == "int8":
+                    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                content: bytes = converter.convert()
+        except tf.errors.OpError as error:
+            raise OutputError(
+                f"{tempfile.gettempdir()}: cannot write the graph to be compiled "
+                f"({str(error).splitlines()[0]}); about 200 MB are needed there"
+            ) from error
     return content

@@ -127,8 +127,9 @@ def _open_on_gpu(chosen: Chosen, device: str, precision: str, offline: bool) -> 
 
 
 def _open_tensorflow(chosen: Chosen, device: str, precision: str, offline: bool) -> Opened:
-    from inceptioncli.engine.tensorflow import TensorFlowEngine
+    from inceptioncli.engine.tensorflow import TensorFlowEngine, require_device
 
+    require_device(device)  # Before weights are downloaded for nothing.
     weights = collection.load(chosen, offline=offline)
     return Opened(TensorFlowEngine(weights, device, precision), weights.model)
 

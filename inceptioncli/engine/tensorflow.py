@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,25 @@ with native_stderr_hidden():
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# A program that shares its GPU takes what it needs, not all there is; TensorFlow wants to be told
+# before it first uses one. A host program that has used it already has decided for itself.
+with contextlib.suppress(RuntimeError):
+    for _gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(_gpu, True)
+
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.float16}
 BATCH_SIZE = 32
+
+
+def require_device(device: str) -> None:
+    """Raises DeviceError unless TensorFlow sees ``/CPU:0`` or ``/GPU:n``."""
+    kind, number = device.strip("/").split(":")
+    devices = tf.config.list_physical_devices(kind)
+    if int(number) >= len(devices):
+        raise DeviceError(
+            f"device {kind.lower()}:{number} asked for, but TensorFlow sees {len(devices)} {kind} "
+            "devices; install a driver and `pip install 'inceptioncli[gpu]'`, or use --device cpu"
+        )
 
 
 class TensorFlowGraph(tf.Module):  # type: ignore[misc]  # TensorFlow has no type stubs
@@ -61,24 +79,12 @@ class TensorFlowEngine:
     name = "tensorflow"
 
     def __init__(self, weights: Weights, device: str, precision: str = "float32") -> None:
-        kind = device.strip("/").split(":")[0]
-        devices = tf.config.list_physical_devices(kind)
-        number = int(device.rsplit(":", 1)[1])
-        if number >= len(devices):
-            raise DeviceError(
-                f"device {device.strip('/').lower()} asked for, but TensorFlow sees "
-                f"{len(devices)} {kind} devices; install a driver and "
-                "`pip install 'inceptioncli[gpu]'`, or use --device cpu"
-            )
+        require_device(device)
         self.graph = weights.model.graph
         self._device = device
-        on_gpu = kind == "GPU"
-        if on_gpu:
-            for gpu in devices:
-                tf.config.experimental.set_memory_growth(gpu, True)
         with tf.device(device):
             self._module = TensorFlowGraph(weights, PRECISIONS[precision])
-        self._compile_xla = on_gpu
+        self._compile_xla = device.startswith("/GPU")
         self._functions: dict[tuple[str, ...], Any] = {}
 
     def run(

@@ -10,10 +10,10 @@ import re
 import stat
 import sys
 import warnings
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inceptioncli.errors import ImageError
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _TRUNCATION = re.compile(r"truncat|unexpected end|end of (file|data|stream)|premature|eof", re.I)
 # Pillow imports all of its plugins at the first format beyond its common ones; these alone do.
 _PLUGINS = {"WEBP": "WebPImagePlugin", "TIFF": "TiffImagePlugin", "AVIF": "AvifImagePlugin"}
+# TIFF's bytes per value by type, and its tags StripOffsets, StripByteCounts, and those of tiles.
+_TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_TIFF_PIXELS = (273, 279, 324, 325)
 _WHITE = (255, 255, 255, 255)
 
 
@@ -61,6 +64,8 @@ def read_bytes(path: str) -> bytes:
             after = os.fstat(file.fileno())
     except OSError as error:
         raise ImageError(*failure_to_read(error)) from error
+    except ValueError as error:
+        raise ImageError("not_found", "no file has NUL in its name (is -0 missing?)") from error
     except MemoryError as error:
         raise ImageError("out_of_memory", "not enough memory to read this file") from error
     if stat.S_ISREG(after.st_mode) and (
@@ -92,6 +97,8 @@ def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
         raise ImageError("out_of_memory", "not enough memory to decode this image") from error
     except Exception as error:  # Decoders raise nearly anything at bytes that are not theirs.
         raise _decoding_failure(error, data, image_format) from error
+    if image_format == "PNG" and (missing := _bytes_missing(data, image_format)):
+        raise ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
     # Keras's and slim's scaling alike: [0, 255] to [-1, 1].
     pixels = np.array(picture, dtype=np.float32)
     pixels /= 127.5
@@ -176,29 +183,72 @@ def _pixels_message(error: Exception) -> str:
 
 
 def _decoding_failure(error: Exception, data: bytes, image_format: str) -> ImageError:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if _TRUNCATION.search(text):
-        return ImageError("truncated", text)
     missing = _bytes_missing(data, image_format)
     if missing > 0:
         return ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
+    if isinstance(error, UnidentifiedImageError):
+        # Its text has an address in it, which differs from run to run.
+        return ImageError("decode_error", f"{image_format}: the header is damaged")
+    text = " ".join(str(error).split()) or type(error).__name__
+    if _TRUNCATION.search(text):
+        return ImageError("truncated", text)
     return ImageError("decode_error", f"{image_format}: {text}")
 
 
 def _bytes_missing(data: bytes, image_format: str) -> int:
-    """Bytes that the container announces beyond the file's end.
+    """Bytes that the container announces beyond the file's end; 0 where it announces none.
 
-    libwebp and libavif say the same of a file that is cut off as of any other fault.
+    Most decoders say the same of a file that is cut off as of any other fault, and some take a
+    picture without its end for whole.
     """
+    end = 0
     if image_format == "WEBP":
-        return 8 + int.from_bytes(data[4:8], "little") - len(data)
-    if image_format == "AVIF":
-        # ISO base media: a run of boxes, each of which begins with its size (14496-12, 4.2).
-        end = 0
-        while end < len(data):
-            size = int.from_bytes(data[end : end + 4], "big")
-            if size < 8:  # To the end of the file, a 64-bit size, or damage: says nothing.
-                return 0
+        end = 8 + int.from_bytes(data[4:8], "little")
+    elif image_format == "PNG":
+        # Chunks of length, name, data and checksum (RFC 2083, 3.2), up to IEND.
+        end, name = 8, b""
+        while end + 8 <= len(data) and name != b"IEND":
+            name = data[end + 4 : end + 8]
+            if not name.isalpha():
+                return 0  # Damaged, not cut off.
+            end += 12 + int.from_bytes(data[end : end + 4], "big")
+        if name != b"IEND":
+            end = max(end, len(data)) + 12
+    elif image_format == "AVIF":
+        # ISO base media: a run of boxes, each of which begins with its size (14496-12, 4.2). A
+        # size below 8 stands for the file's end or for 64 bits, and says nothing here.
+        while end < len(data) and (size := int.from_bytes(data[end : end + 4], "big")) >= 8:
             end += size
-        return end - len(data)
-    return 0
+    elif image_format == "TIFF":
+        end = _tiff_end(data)
+    return max(0, end - len(data))
+
+
+def _tiff_end(data: bytes) -> int:
+    """Where the first directory, its values or its pixels end (TIFF 6.0, section 2)."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+
+    def number(start: int, size: int) -> int:
+        return int.from_bytes(data[start : start + size], order)
+
+    if number(2, 2) != 42:
+        return 0  # BigTIFF has another directory; nothing is told of it.
+    directory = number(4, 4)
+    entries = range(directory + 2, directory + 2 + 12 * number(directory, 2), 12)
+    end = entries.stop + 4
+    values: dict[int, NDArray[np.int64]] = {}
+    for entry in entries:
+        tag, kind, count = number(entry, 2), number(entry + 2, 2), number(entry + 4, 4)
+        size = _TIFF_SIZES.get(kind, 1)
+        start = entry + 8 if count * size <= 4 else number(entry + 8, 4)
+        end = max(end, start + count * size)
+        if end <= len(data) and tag in _TIFF_PIXELS and size in (2, 4):
+            dtype = f"{'<' if order == 'little' else '>'}u{size}"
+            values[tag] = np.frombuffer(data, dtype, count, start).astype(np.int64)
+    if end <= len(data):
+        for offsets, counts in (_TIFF_PIXELS[:2], _TIFF_PIXELS[2:]):
+            if offsets in values and counts in values and len(values[offsets]):
+                shorter = min(len(values[offsets]), len(values[counts]))
+                ends = values[offsets][:shorter] + values[counts][:shorter]
+                end = max(end, int(ends.max(initial=0)))
+    return end

@@ -36,7 +36,7 @@ SIGNATURES = (
     _signature("Photoshop", rb"8BPS\0[\1\2]", allowed=False),
     _signature("OpenEXR", rb"\x76\x2f\x31\x01", allowed=False),
     _signature("QOI", rb"qoif", allowed=False),
-    _signature("Netpbm", rb"P[1-7]\s+(#|\d|WIDTH)", allowed=False),
+    _signature("Netpbm", rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s+\d+\s", allowed=False),
 )
 
 ALLOWED_FORMATS = tuple(signature.format for signature in SIGNATURES if signature.allowed)

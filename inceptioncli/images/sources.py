@@ -6,9 +6,10 @@ import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple
 
-from inceptioncli.images.signatures import HEAD_BYTES, identify
+from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
 from inceptioncli.records import Failure
 from inceptioncli.terminal import printable
 
@@ -39,18 +40,18 @@ def sources(paths: Iterable[str]) -> Iterator[Source]:
             yield Source(path)
             continue
         count = 0
-        for source in _walk(path, ancestors=()):
+        for source in _walk(path):
             count += 1
             yield source
         if count == 0:
             _logger.warning(
                 "%s: no images in this folder (looked for %s by content, hidden files left out)",
                 printable(path),
-                "JPEG, PNG, GIF, BMP, WEBP, TIFF and AVIF",
+                ", ".join(ALLOWED_FORMATS),
             )
 
 
-def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:
+def read_list(file: BufferedIOBase, *, nul_separated: bool = False) -> Iterator[str]:
     """Yields the paths in a list, one a line, or separated by NUL; empty entries are left out.
 
     Bytes that are not UTF-8 come out as Python's file system encoding has them, so that any file
@@ -58,34 +59,61 @@ def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:
     """
     separator = b"\0" if nul_separated else b"\n"
     rest = b""
-    while chunk := file.read(1 << 16):
+    # read1: what is there now, so that the first path of a slow `find` is not kept waiting.
+    while chunk := file.read1(1 << 16):
         *entries, rest = (rest + chunk).split(separator)
         yield from _entries(entries, nul_separated)
     yield from _entries([rest], nul_separated)
 
 
-def _walk(folder: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Source]:
+class _Level(NamedTuple):
+    """A folder that is being walked: its identity and the entries that are still to come."""
+
+    identity: tuple[int, int]
+    entries: Iterator[str]
+
+
+def _walk(root: str) -> Iterator[Source]:
+    """Depth first, with a stack of its own: folders may be nested deeper than Python's calls."""
+    stack: list[_Level] = []
+    entered: Source | _Level | None = _enter(root, stack)
+    if isinstance(entered, Source):
+        yield entered
+        return
+    assert entered is not None  # Nothing is above the root for it to lead back to.
+    stack.append(entered)
+    while stack:
+        path = next(stack[-1].entries, None)
+        if path is None:
+            stack.pop()
+            continue
+        try:
+            mode = os.stat(path).st_mode
+            if stat.S_ISDIR(mode):
+                entered = _enter(path, stack)
+                if isinstance(entered, Source):
+                    yield entered
+                elif entered is not None:
+                    stack.append(entered)
+            elif stat.S_ISREG(mode) and _is_image(path):
+                yield Source(path)
+        except OSError as error:
+            yield Source(path, failure_to_read(error))
+
+
+def _enter(folder: str, above: list[_Level]) -> Source | _Level | None:
+    """A folder's entries; a failure if it can't be read; None if it is one of those above it."""
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     except OSError as error:
-        yield Source(folder, failure_to_read(error))
-        return
+        return Source(folder, failure_to_read(error))
     identity = (status.st_dev, status.st_ino)
-    if identity in ancestors:
+    if any(level.identity == identity for level in above):
         _logger.warning("%s: leads back to a folder above it; left out", printable(folder))
-        return
-    for name in names:
-        path = os.path.join(folder, name)
-        try:
-            mode = os.stat(path).st_mode
-            if stat.S_ISDIR(mode):
-                yield from _walk(path, (*ancestors, identity))
-            elif stat.S_ISREG(mode) and _is_image(path):
-                yield Source(path)
-        except OSError as error:
-            yield Source(path, failure_to_read(error))
+        return None
+    return _Level(identity, (os.path.join(folder, name) for name in names))
 
 
 def _is_image(path: str) -> bool:

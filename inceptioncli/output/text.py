@@ -19,7 +19,7 @@ class TextWriter:
             return
         lines = [printable(record.path)]
         for prediction in record.predictions:
-            suffix = f"  ({prediction.id})" if prediction.id else ""
+            suffix = f"  ({printable(prediction.id)})" if prediction.id else ""
             lines.append(f"  {prediction.probability:7.2%}  {printable(prediction.label)}{suffix}")
         if not record.predictions:
             lines.append("  no class reaches the threshold")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from inceptioncli.errors import DivergedError, ForeignOutputError
+from inceptioncli.errors import DivergedError, ForeignOutputError, OutputError
 from inceptioncli.files import replacing
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.training.metrics import Epoch, write_csv, write_curve
@@ -106,8 +106,7 @@ def fit(task: Task, *, epochs: int, folder: Path, identity: str, output: Path) -
         )
         history.append(epoch)
         if _best(history) == epoch:
-            with replacing(best_file) as beside:
-                save_file(dict(task.export()), beside)
+            _write(best_file, task.export())
         _save(task.model, checkpoint, identity, history)
         write_csv(output.with_suffix(".metrics.csv"), history)
         write_curve(output.with_suffix(".curve.png"), history)
@@ -177,8 +176,15 @@ def _save(model: Any, path: Path, identity: str, history: list[Epoch]) -> None:
         name: keras.ops.convert_to_numpy(variable) for name, variable in _state(model).items()
     }
     metadata = {"identity": identity, "history": json.dumps([tuple(epoch) for epoch in history])}
+    _write(path, arrays, metadata)
+
+
+def _write(path: Path, arrays: Arrays, metadata: dict[str, str] | None = None) -> None:
     with replacing(path) as beside:
-        save_file(arrays, beside, metadata=metadata)
+        try:
+            save_file(dict(arrays), beside, metadata=metadata)
+        except SafetensorError as error:  # Its word for a full disk, among others.
+            raise OutputError(f"{path}: cannot write: {error}") from error
 
 
 def _restore(model: Any, path: Path, identity: str) -> list[Epoch]:

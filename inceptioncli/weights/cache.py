@@ -17,8 +17,8 @@ _CHUNK_BYTES = 1 << 20
 def cache_folder() -> Path:
     """The folder named by ``INCEPTIONCLI_CACHE``, else the platform's own for caches.
 
-    This module alone of the library reads the environment: command line and Python API must find
-    the same caches.
+    Reading the environment is the command line's business elsewhere; here the Python API has to
+    find the same caches.
     """
     given = os.environ.get(ENVIRONMENT_VARIABLE)
     if given:

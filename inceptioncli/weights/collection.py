@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from inceptioncli.errors import WeightsError
+from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import cache, formats
 from inceptioncli.weights.download import WITHOUT_NETWORK, download
 from inceptioncli.weights.model import Weights
@@ -31,15 +31,19 @@ def choose(given: str) -> Chosen:
     """
     if given in NAMED:
         return Chosen(given, NAMED[given].sha256, local_copy(NAMED[given]), NAMED[given])
-    path = Path(given).expanduser()
-    if not path.exists() and not path.with_name(f"{path.name}.index").exists():
-        if path.name == given and not path.suffix:
-            named(given)  # raises, with the nearest name
-        raise WeightsError(
-            f"{given}: no such weight file; expected one of {', '.join(NAMED)}, "
-            f"or the path of {formats.KNOWN_LAYOUTS}"
-        )
-    return Chosen(given, sha256_of(path), path, None)
+    try:
+        path = Path(given).expanduser()
+        exists = path.exists() or path.with_name(f"{path.name}.index").exists()
+        if exists:
+            return Chosen(given, sha256_of(path), path, None)
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, NUL, ~nosuchuser
+        raise WeightsError(f"{given}: cannot read weights: {error}") from error
+    if path.name == given and not path.suffix:
+        named(given)  # raises, with the nearest name
+    raise WeightsError(
+        f"{given}: no such weight file; expected one of {', '.join(NAMED)}, "
+        f"or the path of {formats.KNOWN_LAYOUTS}"
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -63,6 +67,8 @@ def fetch(chosen: Chosen, *, offline: bool = False) -> Path:
     if chosen.path is not None:
         return chosen.path
     assert chosen.named is not None  # Only named weights can be without a path.
+    if chosen.named.url is None:
+        return require_local(chosen.named)
     if offline:
         raise WeightsError(
             f"{chosen.given} is not downloaded yet and --offline forbids to fetch it; run "
@@ -76,9 +82,14 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
     """Reads and checks chosen weights, after `fetch`.
 
     Raises:
-        WeightsError: see `fetch` and `formats.read`.
+        WeightsError: see `fetch` and `formats.read`; or the file is not the one that was chosen
+            any more.
     """
-    return formats.read(fetch(chosen, offline=offline), source_sha256=chosen.sha256)
+    path = fetch(chosen, offline=offline)
+    weights = formats.read(path, source_sha256=chosen.sha256)
+    if sha256_of(path) != chosen.sha256:
+        raise WeightsError(f"{path}: changed while it was read; try again")
+    return weights
 
 
 def local_copy(weights: NamedWeights) -> Path | None:
@@ -99,6 +110,11 @@ def require_local(weights: NamedWeights) -> Path:
     path = local_copy(weights)
     if path is not None:
         return path
+    if weights.url is None:
+        raise WeightsError(
+            f"{_package_data() / weights.file_name} is missing or damaged; "
+            "install inceptioncli anew"
+        )
     command = f"`inceptioncli weights download {weights.name}`"
     damaged = cache.downloads_folder() / weights.file_name
     if damaged.exists():
@@ -108,6 +124,21 @@ def require_local(weights: NamedWeights) -> Path:
             f"{cache.sha256(damaged)}; run {command}"
         )
     raise WeightsError(f"{weights.name} is not on this machine; run {command}")
+
+
+def state(weights: NamedWeights) -> str:
+    """Where named weights are, by name and size alone: quick, for lists."""
+    for folder, found in (
+        (_package_data(), "in the package"),
+        (cache.downloads_folder(), "downloaded"),
+        (cache.keras_folder(), "in Keras's cache"),
+    ):
+        try:
+            size = (folder / weights.file_name).stat().st_size
+        except OSError:
+            continue
+        return found if size == weights.bytes else "damaged"
+    return "not here"
 
 
 def is_published(path: Path, weights: NamedWeights) -> bool:
@@ -122,15 +153,25 @@ def _package_data() -> Path:
     return Path(str(resources.files("inceptioncli"))) / "data"
 
 
-def verify(given: str) -> tuple[Path, Weights]:
+class Verified(NamedTuple):
+    """Weights that are sound, with their file and its SHA-256."""
+
+    path: Path
+    sha256: str
+    weights: Weights
+
+
+def verify(given: str) -> Verified:
     """Reads everything of a set of weights and checks it, hash included where one is published.
 
     Raises:
         WeightsError: not here, damaged, or not an InceptionV3.
     """
     chosen = choose(given)
-    path = chosen.path or require_local(named(given))
-    return path, formats.read(path, source_sha256=chosen.sha256)
+    if chosen.named is not None and chosen.path is None:
+        chosen = chosen._replace(path=require_local(chosen.named))
+    weights = load(chosen)
+    return Verified(fetch(chosen), chosen.sha256, weights)
 
 
 def remove(weights: NamedWeights) -> list[Path]:
@@ -138,9 +179,15 @@ def remove(weights: NamedWeights) -> list[Path]:
 
     Returns:
         What was deleted.
+
+    Raises:
+        OutputError: it can't be.
     """
     path = cache.downloads_folder() / weights.file_name
-    if not path.exists():
+    try:
+        path.unlink()
+    except FileNotFoundError:
         return []
-    path.unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed: {error.strerror or error}") from error
     return [path]

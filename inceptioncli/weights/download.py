@@ -77,6 +77,7 @@ def download(weights: NamedWeights, folder: Path) -> Path:
 
 def _sized_downloader(weights: NamedWeights) -> Callable[[str, Any, Any], None]:
     import pooch
+    import requests
 
     fetch = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
@@ -85,7 +86,15 @@ def _sized_downloader(weights: NamedWeights) -> Callable[[str, Any, Any], None]:
     )
 
     def download_and_check_size(url: str, output_file: Any, registry: Any) -> None:
-        fetch(url, output_file, registry)
+        try:
+            fetch(url, output_file, registry)
+        except OSError as error:
+            # requests' own word for a bad CA bundle is a plain OSError, without an errno.
+            if error.errno is None and not isinstance(error, requests.RequestException):
+                raise WeightsError(
+                    f"cannot download {weights.name}: {error}; check REQUESTS_CA_BUNDLE"
+                ) from error
+            raise
         found = Path(output_file).stat().st_size
         if found != weights.bytes:
             raise ValueError(f"expected {weights.bytes:,} bytes but got {found:,}")

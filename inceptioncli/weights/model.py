@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from inceptioncli.architecture import Graph
-from inceptioncli.labels import Label, check_count, default_labels
+from inceptioncli.labels import Label, check_count, check_text, default_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,7 @@ class Model:
     def __post_init__(self) -> None:
         if self.labels is not None:
             check_count(self.labels, self.graph.classes, self.source)
+            check_text(self.labels, self.source)
 
     @property
     def class_labels(self) -> tuple[Label, ...]:

@@ -11,10 +11,7 @@ Layout = Literal["keras", "slim-checkpoint", "slim-frozen", "safetensors"]
 
 
 class NamedWeights(NamedTuple):
-    """Weights with a name: published ones, or those in the package (``url`` None).
-
-    ``label_offset`` is the output index of ImageNet's first class.
-    """
+    """Weights with a name: published ones, or those in the package (``url`` None)."""
 
     name: str
     url: str | None
@@ -22,7 +19,6 @@ class NamedWeights(NamedTuple):
     bytes: int
     layout: Layout
     classes: int
-    label_offset: int
     about: str
 
     @property
@@ -44,7 +40,6 @@ NAMED: dict[str, NamedWeights] = {
             bytes=96_112_376,
             layout="keras",
             classes=1000,
-            label_offset=0,
             about="Keras Applications; 77.9% top-1, 93.7% top-5",
         ),
         NamedWeights(
@@ -55,7 +50,6 @@ NAMED: dict[str, NamedWeights] = {
             bytes=88_668_554,
             layout="slim-frozen",
             classes=1001,
-            label_offset=1,
             about="TF-Slim; 78.0% top-1, 93.9% top-5 with --crop 0.875",
         ),
         NamedWeights(
@@ -65,7 +59,6 @@ NAMED: dict[str, NamedWeights] = {
             bytes=0,
             layout="safetensors",
             classes=26,
-            label_offset=0,
             about="small, drawn classes only; to try the program",
         ),
     )

@@ -235,6 +235,18 @@ def test_a_bad_input_costs_one_record(
         assert line.startswith(f"{path}: {code}: ")
 
 
+def test_an_unreadable_file_costs_one_record(small_weights: Path, pictures: Path) -> None:
+    (pictures / "a.jpg").chmod(0)
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl"]
+    command += ["-w", str(small_weights), str(pictures / "a.jpg"), str(pictures)]
+    if os.geteuid() == 0:  # Root reads everything, unless it gives that right up.
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    codes = [record.get("error", {}).get("code") for record in records(done.stdout)]
+    assert codes == ["permission_denied", "permission_denied", None, None]
+
+
 def test_nothing_classified_is_exit_4(run: Run, small_weights: Path, tmp_path: Path) -> None:
     done = classify(run, small_weights, tmp_path / "nowhere.jpg")
     assert done.returncode == 4
@@ -257,6 +269,7 @@ def test_nothing_classified_is_exit_4(run: Run, small_weights: Path, tmp_path: P
         (["-", "-"], "Standard input can be read only once"),
         (["-k", "0", "x.jpg"], "--top-k"),
         (["-t", "1.5", "x.jpg"], "--threshold"),
+        (["-t", "nan", "x.jpg"], "threshold nan is not in [0, 1]"),
         (["-f", "xml", "x.jpg"], "--format"),
         (["--crop", "0", "x.jpg"], "--crop"),
         (["-i", "nowhere.txt"], "nowhere.txt"),
@@ -379,6 +392,28 @@ def test_signals(small_weights: Path, pictures: Path, number: int, code: int) ->
     assert b"Traceback" not in errors
     for line in output.splitlines()[:-1]:
         json.loads(line)
+
+
+@pytest.mark.parametrize(("closed", "code"), [("2>&-", 0), ("<&-", 0), (">&-", 6), (">&- 2>&-", 6)])
+def test_closed_standard_streams(
+    small_weights: Path, pictures: Path, closed: str, code: int
+) -> None:
+    command = f'"{sys.executable}" -m inceptioncli classify -w "$0" "$1" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, small_weights, pictures / "a.jpg"], capture_output=True, check=False
+    )
+    assert done.returncode == code
+    assert (b"class" in done.stdout) == (code == 0)
+    assert b"Traceback" not in done.stderr
+
+
+def test_help_into_a_closed_pipe() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "inceptioncli", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_version_and_help(run: Run) -> None:

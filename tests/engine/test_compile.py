@@ -13,7 +13,7 @@ import pytest
 
 from inceptioncli.engine import compile as compiler
 from inceptioncli.engine.litert import LiteRTEngine
-from inceptioncli.errors import OutputError
+from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, Run, random_weights
@@ -88,6 +88,18 @@ def test_weights_precision_and_versions_have_their_own_entries(
     keys.add(compiler._key(collection.choose(str(small_weights)), "float32"))
     assert len(keys) == 5
     assert scores(other) != built[1]
+
+
+def test_weights_that_change_under_way_do_not_poison_the_cache(
+    small_weights: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(small_weights.read_bytes())
+    chosen = collection.choose(str(path))
+    write_safetensors(path, random_weights(SMALL_GRAPH, seed=1))
+    with pytest.raises(WeightsError, match="changed while it was read"):
+        compiler.compiled(chosen, "float32")
+    assert not list((own_cache / "compiled").glob("*.json"))
 
 
 def test_two_processes_that_build_at_once_end_with_one_good_file(

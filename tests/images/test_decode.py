@@ -223,6 +223,33 @@ def test_what_is_no_image_that_we_read(data: bytes, code: str) -> None:
     assert code_of(data) == code
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "jpeg"])
+@pytest.mark.parametrize("cut", [1, 100, 2000])
+def test_cut_off_tiffs_of_every_compression(compression: str | None, cut: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "TIFF", compression=compression)
+    assert code_of(data[:-cut]) == "truncated"
+
+
+def test_a_png_without_its_end_is_truncated() -> None:
+    data = encoded(photo(), "PNG")
+    for cut in (1, 11, 12, 13, 20):
+        assert code_of(data[:-cut]) == "truncated"
+    assert pixels(data + b"trailing bytes are no fault").shape == (SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("image_format", ALLOWED_FORMATS)
+def test_messages_are_the_same_each_time(image_format: str) -> None:
+    data = encoded(photo(), image_format)[:40]
+    messages = set()
+    for _ in range(3):
+        with pytest.raises(ImageError) as caught:
+            decode(data, size=SIZE)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+    assert "0x" not in messages.pop()
+
+
 def test_decompression_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     big = encoded(Image.new("1", (12_000, 8_000)), "PNG")  # 96 million pixels in 12 kB
     assert len(big) < 100_000
@@ -238,6 +265,12 @@ def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(decoding, "_resized", no_memory)
     assert code_of(encoded(photo(), "PNG")) == "out_of_memory"
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(ImageError, match="NUL") as caught:
+        load_image("a\0b.jpg", size=SIZE)
+    assert caught.value.code == "not_found"
 
 
 def failure_of(path: Path) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,19 @@ def test_symlink_loops_pipes_and_broken_links(pictures: Path) -> None:
     assert result[-1].failure.code == "not_found"
 
 
+def test_folders_nested_deeper_than_pythons_calls(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("d").mkdir()
+        os.chdir("d")
+    shutil.copy(pictures / "a.jpg", "a.jpg")
+    os.chdir(tmp_path)
+    assert found("d") == [f"{'d/' * 1200}a.jpg"]
+    subprocess.run(["rm", "-r", "d"], check=True)  # pytest's clean-up calls itself as deep
+
+
 def test_an_unreadable_folder_is_a_failure(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (pictures / "b").mkdir()
     scandir = os.scandir
@@ -87,6 +101,17 @@ def test_an_unreadable_folder_is_a_failure(pictures: Path, monkeypatch: pytest.M
     assert [Path(source.path).name for source in result] == ["a.jpg", "b", "b.png", "c.webp"]
     assert result[1].failure is not None
     assert result[1].failure.code == "permission_denied"
+
+
+def test_lists_are_read_as_they_come() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as file:
+        os.write(writing, b"a.jpg\nb.")
+        paths = read_list(file)
+        assert next(paths) == "a.jpg"
+        os.write(writing, b"jpg\n")
+        os.close(writing)
+        assert list(paths) == ["b.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,6 @@ class Server(ThreadingHTTPServer):
             bytes=len(self.content),
             layout="keras",
             classes=1000,
-            label_offset=0,
             about="test",
         )
 

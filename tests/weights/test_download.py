@@ -74,7 +74,7 @@ def test_no_network(tmp_path: Path) -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     weights = NamedWeights(
-        "imagenet", f"http://127.0.0.1:{port}/x.h5", "0" * 64, 5, "keras", 1000, 0, ""
+        "imagenet", f"http://127.0.0.1:{port}/x.h5", "0" * 64, 5, "keras", 1000, ""
     )
     with pytest.raises(WeightsError, match=r"no connection.*--weights PATH"):
         download.download(weights, tmp_path)
@@ -91,6 +91,15 @@ def test_the_proxy_of_the_environment_is_used(
     assert path.read_bytes() == CONTENT
     # A proxy is asked for the whole address, whose second part is empty: "http:", "", ...
     assert server.requests == {"": 1}
+
+
+def test_a_bad_ca_bundle_is_no_fault_of_the_cache(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    weights = server.publish("right")._replace(url="https://127.0.0.1:1/x.h5")
+    with pytest.raises(WeightsError, match=r"nowhere\.pem; check REQUESTS_CA_BUNDLE"):
+        download.download(weights, tmp_path)
 
 
 def test_a_damaged_copy_is_fetched_again(server: Server, tmp_path: Path) -> None:

@@ -188,6 +188,18 @@ def _delete(name: str) -> Callable[[h5py.File], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (
+            _delete("conv2d_94/conv2d_94/kernel:0"),
+            r"InceptionV3/Mixed_7c/Branch_3/Conv2d_0b_1x1/weights is missing",
+        ),
+        (
+            _delete("batch_normalization_5/batch_normalization_5/beta:0"),
+            r"InceptionV3/Conv2d_4a_3x3/BatchNorm/beta is missing",
+        ),
+        (
+            _delete("predictions/predictions/kernel:0"),
+            r"InceptionV3/Logits/Conv2d_1c_1x1/weights is missing",
+        ),
         (_delete("conv2d_7"), r"93 conv2d layers; expected the 94 .*number 7 is missing"),
         (
             _delete("batch_normalization_9/batch_normalization_9/moving_mean:0"),

@@ -37,6 +37,11 @@ class Found(NamedTuple):
 # A checkpoint does not say which image size its aux head was made for, but the name of its
 # Conv2d_2a does, roughly: the first of these sizes that leads to that name is taken.
 _USUAL_IMAGE_SIZES = (299, 224, 192, 256, 150)
+_BY_CLASS = tuple(
+    f"{SCOPE}/{scope}/{leaf}"
+    for scope in ("Logits/Conv2d_1c_1x1", f"{AUX_END_POINT}/Conv2d_2b_1x1")
+    for leaf in ("weights", "biases")
+)
 _AUX_CONV = re.compile(rf"{SCOPE}/{AUX_END_POINT}/Conv2d_2a_(\d+)x\d+/weights")
 
 
@@ -54,11 +59,11 @@ def graph_of(found: Found, path: Path) -> Graph:
             f"{path}: only {len(known)} of {len(full)} InceptionV3 convolutions found; "
             "these are another network's weights, or of another layout"
         )
-    top = shapes.get(f"{SCOPE}/Logits/Conv2d_1c_1x1/weights")
-    has_aux = top is not None and any(n.startswith(f"{SCOPE}/{AUX_END_POINT}/") for n in shapes)
+    has_aux = any(name.startswith(f"{SCOPE}/{AUX_END_POINT}/") for name in shapes)
     return Graph(
         image_size=_aux_image_size(shapes) if has_aux else 299,
-        classes=top[-1] if top else 0,
+        # Any of a classifier's variables shows that there is one; those that lack are missed later.
+        classes=next((shapes[name][-1] for name in _BY_CLASS if shapes.get(name)), 0),
         depth_multiplier=_depth_multiplier(
             [
                 (conv.filters, shapes[f"{conv.scope}/weights"][-1])

@@ -55,7 +55,13 @@ def _layers(file: h5py.File) -> _Layers:
     layers: _Layers = {}
 
     def visit(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or name.startswith("optimizer"):
+        if name.startswith("optimizer"):
+            return
+        if not isinstance(item, h5py.Dataset):
+            # A layer without arrays is to be missed by name. Below layers/, names are positions.
+            layer = name.rsplit("/", 1)[-1]
+            if _NUMBERED.fullmatch(layer) and not name.startswith("layers/"):
+                layers.setdefault(layer, {})
             return
         group, leaf = item.parent, name.rsplit("/", 1)[-1].removesuffix(":0")
         if "name" in group.attrs:
@@ -73,8 +79,8 @@ def _layers(file: h5py.File) -> _Layers:
 
 
 def _by_slim_name(layers: _Layers, path: Path) -> dict[str, Variable]:
-    convs = _numbered(layers, "conv2d", "kernel")
-    norms = _numbered(layers, "batch_normalization", "beta")
+    convs = _numbered(layers, "conv2d")
+    norms = _numbered(layers, "batch_normalization")
     scopes = [conv.scope for conv in convolutions(Graph(aux=False)) if not conv.linear]
     for kind, found in (("conv2d", convs), ("batch_normalization", norms)):
         if len(found) != len(scopes):
@@ -84,7 +90,8 @@ def _by_slim_name(layers: _Layers, path: Path) -> dict[str, Variable]:
             )
     variables = {}
     for scope, conv, norm in zip(scopes, convs.values(), norms.values(), strict=True):
-        variables[f"{scope}/weights"] = _variable(conv["kernel"])
+        if "kernel" in conv:
+            variables[f"{scope}/weights"] = _variable(conv["kernel"])
         for leaf in _BATCH_NORM_LEAVES:
             if leaf in norm:
                 variables[f"{scope}/BatchNorm/{leaf}"] = _variable(norm[leaf])
@@ -97,12 +104,12 @@ def _by_slim_name(layers: _Layers, path: Path) -> dict[str, Variable]:
     return variables
 
 
-def _numbered(layers: _Layers, kind: str, leaf: str) -> dict[int, dict[str, h5py.Dataset]]:
+def _numbered(layers: _Layers, kind: str) -> dict[int, dict[str, h5py.Dataset]]:
     """Layers of a kind by their number (``conv2d`` has none: 0), in order of creation."""
     found = {}
     for name, leaves in layers.items():
         match = _NUMBERED.fullmatch(name)
-        if match and match[1] == kind and leaf in leaves:
+        if match and match[1] == kind:
             found[int(match[2] or 0)] = leaves
     return dict(sorted(found.items()))
 
@@ -113,21 +120,19 @@ def _gaps(found: dict[int, Any]) -> str:
 
 
 def _top(layers: _Layers, path: Path) -> dict[str, Variable]:
-    """The classifier, if there is one: the only layer with a kernel of two dimensions."""
-    dense = [
-        leaves for leaves in layers.values() if "kernel" in leaves and leaves["kernel"].ndim == 2
-    ]
+    """The classifier, if there is one: the only layer that is neither convolution nor norm."""
+    dense = [leaves for name, leaves in layers.items() if not _NUMBERED.fullmatch(name)]
     if not dense:
         return {}
     if len(dense) > 1:
         raise WeightsError(f"{path}: {len(dense)} dense layers; expected one, `predictions`")
     scope = f"{SCOPE}/Logits/Conv2d_1c_1x1"
-    kernel = dense[0]["kernel"]
-    variables = {
-        f"{scope}/weights": Variable(
+    variables = {}
+    if "kernel" in dense[0]:
+        kernel = dense[0]["kernel"]
+        variables[f"{scope}/weights"] = Variable(
             kernel.name, (1, 1, *kernel.shape), lambda: kernel[()][None, None]
         )
-    }
     if "bias" in dense[0]:
         variables[f"{scope}/biases"] = _variable(dense[0]["bias"])
     return variables

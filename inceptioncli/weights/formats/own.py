@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from inceptioncli.errors import InceptionError, WeightsError
+from inceptioncli.errors import InceptionError, OutputError, WeightsError
 from inceptioncli.files import replacing
 from inceptioncli.weights.formats.found import Found, Variable
 from inceptioncli.weights.model import Model, Weights
@@ -63,4 +63,7 @@ def write_safetensors(path: Path, weights: Weights, *, dtype: str = "float32") -
         if not np.isfinite(array).all():
             raise WeightsError(f"{path}: {name} has values too large for {dtype}; use float32")
     with replacing(path) as beside:
-        save_file(arrays, beside, metadata=weights.model.to_metadata())
+        try:
+            save_file(arrays, beside, metadata=weights.model.to_metadata())
+        except SafetensorError as error:  # Its word for a full disk, among others.
+            raise OutputError(f"{path}: cannot write: {error}") from error

@@ -42,7 +42,7 @@ def archived_layout(path: Path) -> Layout:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 for part, layout in _ARCHIVED.items():
-                    if member.isfile() and part in Path(member.name).name:
+                    if _is_wanted(member, part):
                         return layout
     except _ARCHIVE_ERRORS as error:
         raise WeightsError(f"{path}: damaged archive ({error})") from error
@@ -132,7 +132,7 @@ def _unpacked(path: Path, part: str) -> Iterator[Path]:
                 for member in archive:
                     # Base names only: a member's folders could lead anywhere.
                     name = Path(member.name).name
-                    if not member.isfile() or part not in name:
+                    if not _is_wanted(member, part):
                         continue
                     if member.size > _LARGEST_MEMBER_BYTES:
                         raise WeightsError(f"{path}: {name} in it has {member.size:,} bytes")
@@ -143,6 +143,14 @@ def _unpacked(path: Path, part: str) -> Iterator[Path]:
         except _ARCHIVE_ERRORS as error:
             raise WeightsError(f"{path}: damaged archive ({error})") from error
         yield min(Path(folder).iterdir(), key=lambda file: (file.suffix != ".index", file.name))
+
+
+def _is_wanted(member: tarfile.TarInfo, part: str) -> bool:
+    """Whether an archive's member is a graph (``.pb``) or part of a checkpoint (``.ckpt``)."""
+    name = Path(member.name).name
+    if not member.isfile() or name.startswith("."):  # macOS packs a ._file beside each file
+        return False
+    return name.endswith(part) if part == ".pb" else part in name
 
 
 def _damaged(path: Path, what: str, error: Exception) -> WeightsError:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from inceptioncli.output import FORMATS, open_writer
+from inceptioncli.records import Failure, Prediction, Record
+
+OK = Record("a.jpg", (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)))
+BAD = Record("b\x1b[31m.jpg", failure=Failure("truncated", "image file is truncated"))
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def written(name: str, *records: Record, stream: io.BytesIO | None = None) -> str:
+    stream = stream or io.BytesIO()
+    writer = open_writer(name, stream, columns=2)
+    for record in records:
+        writer.write(record)
+    writer.close()
+    return stream.getvalue().decode("utf-8")
+
+
+def test_jsonl_is_the_contract_to_the_letter() -> None:
+    assert written("jsonl", OK, BAD) == (
+        '{"path": "a.jpg", "status": "ok", "predictions": ['
+        '{"index": 3, "id": "n1", "label": "cat", "probability": 0.75}, '
+        '{"index": 0, "id": null, "label": "do,g", "probability": 0.25}]}\n'
+        '{"path": "b\\u001b[31m.jpg", "status": "error", '
+        '"error": {"code": "truncated", "message": "image file is truncated"}}\n'
+    )
+
+
+def test_json_is_one_array_even_of_nothing() -> None:
+    assert [record["path"] for record in json.loads(written("json", OK, BAD))] == [
+        "a.jpg",
+        "b\x1b[31m.jpg",
+    ]
+    assert json.loads(written("json")) == []
+
+
+def test_csv_has_a_row_for_each_record() -> None:
+    head = "path,status,error,id_1,label_1,probability_1,id_2,label_2,probability_2\n"
+    assert written("csv", OK, BAD) == (
+        head + 'a.jpg,ok,,n1,cat,0.75,,"do,g",0.25\nb\x1b[31m.jpg,error,truncated,,,,,,\n'
+    )
+
+
+def test_text_leaves_failures_to_the_caller() -> None:
+    assert written("text", OK, BAD) == "a.jpg\n   75.00%  cat  (n1)\n   25.00%  do,g\n"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_terminal_gets_no_control_characters(name: str) -> None:
+    strange = Record("\x1b]0;x\x07.jpg", (Prediction(0, "\x1bid", "\x9bname", 1.0),))
+    text = written(name, strange, stream=Terminal())
+    assert all(character.isprintable() or character == "\n" for character in text)
