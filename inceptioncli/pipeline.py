@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,8 @@ from inceptioncli.images.sources import Source
 from inceptioncli.records import Failure
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from numpy.typing import NDArray
 
 
@@ -26,17 +29,48 @@ class Result(NamedTuple):
 
 
 def run(
-    sources: Iterable[Source], engine: Engine, end_points: Sequence[str], *, crop: float
+    sources: Iterable[Source],
+    engine: Engine,
+    end_points: Sequence[str],
+    *,
+    crop: float,
+    decode_ahead: int = 0,
 ) -> Iterator[Result]:
-    """Decodes each input and runs it through the graph; results come as soon as they are there."""
-    for source in sources:
+    """Decodes each input and runs it through the graph; results come as soon as they are there.
+
+    ``decode_ahead`` so many inputs are decoded in threads while others are run. That is for inputs
+    that are all known: the next one is waited for before a result comes out.
+    """
+    for path, image in _decoded(sources, engine.graph.image_size, crop, decode_ahead):
+        if isinstance(image, Failure):
+            yield Result(path, {}, image)
+        else:
+            outputs = engine.run(image[np.newaxis], end_points)
+            yield Result(path, {name: values[0] for name, values in outputs.items()})
+
+
+def _decoded(
+    sources: Iterable[Source], size: int, crop: float, ahead: int
+) -> Iterator[tuple[str, NDArray[np.float32] | Failure]]:
+    def decode(source: Source) -> tuple[str, NDArray[np.float32] | Failure]:
         if source.failure is not None:
-            yield Result(source.path, {}, source.failure)
-            continue
+            return source.path, source.failure
         try:
-            image = load_image(source.path, size=engine.graph.image_size, crop=crop)
+            return source.path, load_image(source.path, size=size, crop=crop)
         except ImageError as error:
-            yield Result(source.path, {}, Failure(error.code, str(error)))
-            continue
-        outputs = engine.run(image[np.newaxis], end_points)
-        yield Result(source.path, {name: values[0] for name, values in outputs.items()})
+            return source.path, Failure(error.code, str(error))
+
+    if not ahead:
+        yield from map(decode, sources)
+        return
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor() as threads:
+        under_way: deque[Future[tuple[str, NDArray[np.float32] | Failure]]] = deque()
+        for source in sources:
+            under_way.append(threads.submit(decode, source))
+            if len(under_way) > ahead:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from tqdm import tqdm
 
 from inceptioncli import pipeline
 from inceptioncli.architecture import SCOPE
 from inceptioncli.engine.base import Engine
-from inceptioncli.files import replacing
 from inceptioncli.images.sources import Source
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.training.data import Example, Skipped
 from inceptioncli.training.loop import Arrays, Task
+from inceptioncli.weights.formats.own import write_arrays
 
 with native_stderr_hidden():
     import keras
@@ -32,6 +32,8 @@ _logger = logging.getLogger(__name__)
 
 # A kill costs at most so many images' features.
 _SHARD_IMAGES = 256
+# Decoding a camera's picture takes longer than its features.
+_DECODE_AHEAD = 8
 _PRE_LOGITS = "PreLogits"
 _TOP = f"{SCOPE}/Logits/Conv2d_1c_1x1"
 
@@ -66,7 +68,9 @@ def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder:
     skipped: list[Skipped] = []
     fresh: dict[str, NDArray[np.float32]] = {}
     number = len(shards)
-    results = pipeline.run(map(Source, missing), engine, [_PRE_LOGITS], crop=crop)
+    results = pipeline.run(
+        map(Source, missing), engine, [_PRE_LOGITS], crop=crop, decode_ahead=_DECODE_AHEAD
+    )
     for result in tqdm(results, "features", len(missing), unit="image", leave=False, disable=None):
         if result.failure is not None:
             skipped.append(Skipped(result.path, result.failure.message))
@@ -142,11 +146,5 @@ def task(
 
 def _write_shard(path: Path, rows: dict[str, NDArray[np.float32]]) -> None:
     names = "\0".join(rows).encode("utf-8", "surrogateescape")
-    with replacing(path) as beside:
-        save_file(
-            {
-                "paths": np.frombuffer(names, np.uint8),
-                "features": np.stack(list(rows.values())),
-            },
-            beside,
-        )
+    features = np.stack(list(rows.values()))
+    write_arrays(path, {"paths": np.frombuffer(names, np.uint8), "features": features})

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from inceptioncli.errors import DivergedError, ForeignOutputError, OutputError
-from inceptioncli.files import replacing
+from inceptioncli.errors import DivergedError, ForeignOutputError
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.training.metrics import Epoch, write_csv, write_curve
+from inceptioncli.weights.formats.own import write_arrays
 
 with native_stderr_hidden():
     import keras
@@ -106,7 +106,7 @@ def fit(task: Task, *, epochs: int, folder: Path, identity: str, output: Path) -
         )
         history.append(epoch)
         if _best(history) == epoch:
-            _write(best_file, task.export())
+            write_arrays(best_file, task.export())
         _save(task.model, checkpoint, identity, history)
         write_csv(output.with_suffix(".metrics.csv"), history)
         write_curve(output.with_suffix(".curve.png"), history)
@@ -176,15 +176,7 @@ def _save(model: Any, path: Path, identity: str, history: list[Epoch]) -> None:
         name: keras.ops.convert_to_numpy(variable) for name, variable in _state(model).items()
     }
     metadata = {"identity": identity, "history": json.dumps([tuple(epoch) for epoch in history])}
-    _write(path, arrays, metadata)
-
-
-def _write(path: Path, arrays: Arrays, metadata: dict[str, str] | None = None) -> None:
-    with replacing(path) as beside:
-        try:
-            save_file(dict(arrays), beside, metadata=metadata)
-        except SafetensorError as error:  # Its word for a full disk, among others.
-            raise OutputError(f"{path}: cannot write: {error}") from error
+    write_arrays(path, arrays, metadata)
 
 
 def _restore(model: Any, path: Path, identity: str) -> list[Epoch]:

@@ -6,8 +6,9 @@ nothing in a file is ever executed.
 
 from __future__ import annotations
 
+import glob
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
     prefix = checkpoint_prefix(path)
     if prefix is not None:
-        shards = sorted(prefix.parent.glob(f"{_escape_glob(prefix.name)}.data-*-of-*"))
+        shards = sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*-of-*"))
         if not shards:
             raise WeightsError(f"{prefix}.index has no {prefix.name}.data-00000-of-00001 beside it")
         return (prefix.with_name(f"{prefix.name}.index"), *shards)
@@ -100,43 +101,30 @@ def read(path: Path, *, source_sha256: str = "") -> Weights:
         WeightsError: unreadable, of an unknown layout, or with a variable that is missing, of the
             wrong shape, or not finite. The message names the file and the variable.
     """
-    with _READERS[identify(path)]()(path) as found:
+    with _open(identify(path), path) as found:
         model = found.model or _default_model(graph_of(found, path), path, source_sha256)
         return Weights(model, _checked_arrays(found.variables, model.graph, path))
 
 
-def _keras() -> _Reader:
-    from inceptioncli.weights.formats.keras_h5 import open_keras
+def _open(layout: Layout, path: Path) -> AbstractContextManager[Found]:
+    """Opens a file with its layout's reader, whose imports are heavy and wait until then."""
+    match layout:
+        case "keras":
+            from inceptioncli.weights.formats.keras_h5 import open_keras
 
-    return open_keras
+            return open_keras(path)
+        case "slim-checkpoint":
+            from inceptioncli.weights.formats.slim import open_checkpoint
 
+            return open_checkpoint(path)
+        case "slim-frozen":
+            from inceptioncli.weights.formats.slim import open_frozen_graph
 
-def _checkpoint() -> _Reader:
-    from inceptioncli.weights.formats.slim import open_checkpoint
+            return open_frozen_graph(path)
+        case "safetensors":
+            from inceptioncli.weights.formats.own import open_safetensors
 
-    return open_checkpoint
-
-
-def _frozen() -> _Reader:
-    from inceptioncli.weights.formats.slim import open_frozen_graph
-
-    return open_frozen_graph
-
-
-def _safetensors() -> _Reader:
-    from inceptioncli.weights.formats.own import open_safetensors
-
-    return open_safetensors
-
-
-_Reader = Callable[[Path], AbstractContextManager[Found]]
-# Each reader's module is imported only when a file of its layout is met: they are heavy.
-_READERS: dict[Layout, Callable[[], _Reader]] = {
-    "keras": _keras,
-    "slim-checkpoint": _checkpoint,
-    "slim-frozen": _frozen,
-    "safetensors": _safetensors,
-}
+            return open_safetensors(path)
 
 
 def _default_model(graph: Graph, path: Path, source_sha256: str) -> Model:
@@ -196,9 +184,3 @@ def _called(name: str, found: FoundVariables) -> str:
 
 def _show(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "scalar"
-
-
-def _escape_glob(name: str) -> str:
-    import glob
-
-    return glob.escape(name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -62,8 +63,19 @@ def write_safetensors(path: Path, weights: Weights, *, dtype: str = "float32") -
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise WeightsError(f"{path}: {name} has values too large for {dtype}; use float32")
+    write_arrays(path, arrays, weights.model.to_metadata())
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str] | None = None
+) -> None:
+    """Writes any arrays as a safetensors file, atomically.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
     with replacing(path) as beside:
         try:
-            save_file(arrays, beside, metadata=weights.model.to_metadata())
+            save_file(dict(arrays), beside, metadata=metadata)
         except SafetensorError as error:  # Its word for a full disk, among others.
             raise OutputError(f"{path}: cannot write: {error}") from error
