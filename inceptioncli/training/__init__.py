@@ -164,12 +164,13 @@ class _Run:
         """Features once, then the softmax layer."""
         from inceptioncli.engine.select import open_engine
         from inceptioncli.training import head
+        from inceptioncli.training.features import extract
 
         assert self.chosen is not None
         assert self.start is not None
         engine = open_engine(self.chosen, "cpu", "float32", offline=self.options.offline).engine
         # Features depend on the weights, the crop and the image, and on no option of the fit.
-        features = head.extract(
+        features = extract(
             self.labelled.examples,
             engine,
             crop=self.crop,

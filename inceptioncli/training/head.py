@@ -1,25 +1,14 @@
-"""Head training: PreLogits of every image once, through the fast engine; then the softmax layer."""
+"""Head training: the softmax layer alone, fitted to PreLogits."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from tqdm import tqdm
 
-from inceptioncli import pipeline
 from inceptioncli.architecture import SCOPE
-from inceptioncli.engine.base import Engine
-from inceptioncli.images.sources import Source
 from inceptioncli.noise import native_stderr_hidden
-from inceptioncli.training.data import Example, Skipped
 from inceptioncli.training.loop import Arrays, Task
-from inceptioncli.weights.formats.own import write_arrays
 
 with native_stderr_hidden():
     import keras
@@ -28,62 +17,7 @@ with native_stderr_hidden():
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_logger = logging.getLogger(__name__)
-
-# A kill costs at most so many images' features.
-_SHARD_IMAGES = 256
-# Decoding a camera's picture takes longer than its features.
-_DECODE_AHEAD = 8
-_PRE_LOGITS = "PreLogits"
 _TOP = f"{SCOPE}/Logits/Conv2d_1c_1x1"
-
-
-class Features(NamedTuple):
-    """PreLogits by path, and the images that have none."""
-
-    rows: dict[str, NDArray[np.float32]]
-    skipped: tuple[Skipped, ...]
-
-
-def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder: Path) -> Features:
-    """PreLogits ``[2048 * depth multiplier]`` of every example, kept in ``folder`` as they come.
-
-    An interrupted extraction goes on with the images that are not there yet.
-
-    Raises:
-        OutputError: the folder can't be written.
-    """
-    shards = sorted(folder.glob("features-*.safetensors")) if folder.is_dir() else []
-    rows: dict[str, NDArray[np.float32]] = {}
-    for shard in shards:
-        try:
-            kept = load_file(shard)
-        except SafetensorError:
-            continue  # Its images are done again.
-        paths = kept["paths"].tobytes().decode("utf-8", "surrogateescape").split("\0")
-        rows.update(zip(paths, kept["features"], strict=True))
-    missing = [example.path for example in examples if example.path not in rows]
-    if rows and missing:
-        _logger.info("continuing: features of %d images are there", len(rows))
-    skipped: list[Skipped] = []
-    fresh: dict[str, NDArray[np.float32]] = {}
-    number = len(shards)
-    results = pipeline.run(
-        map(Source, missing), engine, [_PRE_LOGITS], crop=crop, decode_ahead=_DECODE_AHEAD
-    )
-    for result in tqdm(results, "features", len(missing), unit="image", leave=False, disable=None):
-        if result.failure is not None:
-            skipped.append(Skipped(result.path, result.failure.message))
-            continue
-        fresh[result.path] = result.outputs[_PRE_LOGITS].ravel()
-        if len(fresh) == _SHARD_IMAGES:
-            _write_shard(folder / f"features-{number:06}.safetensors", fresh)
-            rows.update(fresh)
-            fresh, number = {}, number + 1
-    if fresh:
-        _write_shard(folder / f"features-{number:06}.safetensors", fresh)
-        rows.update(fresh)
-    return Features(rows, tuple(skipped))
 
 
 def task(
@@ -142,9 +76,3 @@ def task(
         steps=steps,
         export=export,
     )
-
-
-def _write_shard(path: Path, rows: dict[str, NDArray[np.float32]]) -> None:
-    names = "\0".join(rows).encode("utf-8", "surrogateescape")
-    features = np.stack(list(rows.values()))
-    write_arrays(path, {"paths": np.frombuffer(names, np.uint8), "features": features})

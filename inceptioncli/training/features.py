@@ -1,0 +1,118 @@
+"""Features of labelled images, extracted once and kept on disk as they come."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from tqdm import tqdm
+
+from inceptioncli import pipeline
+from inceptioncli.engine.base import Engine
+from inceptioncli.images.sources import Source
+from inceptioncli.training.data import Example, Skipped
+from inceptioncli.weights.formats.own import write_arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_logger = logging.getLogger(__name__)
+
+# A kill costs at most so many images' features.
+_SHARD_IMAGES = 256
+# Decoding a camera's picture takes longer than its features.
+_DECODE_AHEAD = 8
+_END_POINT = "PreLogits"
+
+
+class Features(NamedTuple):
+    """PreLogits by path, and the images that have none."""
+
+    rows: dict[str, NDArray[np.float32]]
+    skipped: tuple[Skipped, ...]
+
+
+class _Row(NamedTuple):
+    """One image's features, with what its file was like when they were extracted."""
+
+    path: str
+    stamp: tuple[int, int]
+    values: NDArray[np.float32]
+
+
+def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder: Path) -> Features:
+    """PreLogits ``[2048 * depth multiplier]`` of every example, kept in ``folder`` as they come.
+
+    An interrupted extraction goes on with the images that are not there yet, or have changed.
+
+    Raises:
+        OutputError: the folder can't be written.
+    """
+    shards = sorted(folder.glob("features-*.safetensors")) if folder.is_dir() else []
+    kept = {row.path: row for shard in shards for row in _read_shard(shard)}
+    rows = {
+        example.path: kept[example.path].values
+        for example in examples
+        if example.path in kept and kept[example.path].stamp == _stamp(example.path)
+    }
+    missing = [example.path for example in examples if example.path not in rows]
+    if rows and missing:
+        _logger.info("continuing: features of %d images are there", len(rows))
+    skipped: list[Skipped] = []
+    fresh: list[_Row] = []
+    number = len(shards)
+    results = pipeline.run(
+        map(Source, missing), engine, [_END_POINT], crop=crop, decode_ahead=_DECODE_AHEAD
+    )
+    for result in tqdm(results, "features", len(missing), unit="image", leave=False, disable=None):
+        if result.failure is not None:
+            skipped.append(Skipped(result.path, result.failure.message))
+            continue
+        row = _Row(result.path, _stamp(result.path), result.outputs[_END_POINT].ravel())
+        rows[row.path] = row.values
+        fresh.append(row)
+        if len(fresh) == _SHARD_IMAGES:
+            _write_shard(folder / f"features-{number:06}.safetensors", fresh)
+            fresh, number = [], number + 1
+    if fresh:
+        _write_shard(folder / f"features-{number:06}.safetensors", fresh)
+    return Features(rows, tuple(skipped))
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Size and time of change; (-1, -1) for a file that is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def _write_shard(path: Path, rows: Sequence[_Row]) -> None:
+    names = "\0".join(row.path for row in rows).encode("utf-8", "surrogateescape")
+    write_arrays(
+        path,
+        {
+            "paths": np.frombuffer(names, np.uint8),
+            "stamps": np.array([row.stamp for row in rows], np.int64),
+            "features": np.stack([row.values for row in rows]),
+        },
+    )
+
+
+def _read_shard(path: Path) -> Iterator[_Row]:
+    try:
+        arrays = load_file(path)
+    except SafetensorError:
+        return  # Its images are done again.
+    names = arrays["paths"].tobytes().decode("utf-8", "surrogateescape").split("\0")
+    for name, (size, changed), values in zip(
+        names, arrays["stamps"].tolist(), arrays["features"], strict=True
+    ):
+        yield _Row(name, (size, changed), values)
