@@ -175,6 +175,8 @@ AUX: tuple[Conv | Pool, ...] = (
     Conv("Conv2d_2b_1x1", 0, (1, 1), linear=True, stddev=0.001),
 )
 TOP_POOL = Pool("AvgPool_1a_{}x{}", "avg", (8, 8), 1, "VALID")
+# Scopes of what depends on the classes: the last convolutions of both heads.
+CLASSIFIERS = (f"{SCOPE}/Logits/Conv2d_1c_1x1/", f"{SCOPE}/{AUX_END_POINT}/Conv2d_2b_1x1/")
 TOP_CONV = Conv("Conv2d_1c_1x1", 0, (1, 1), linear=True)
 
 

@@ -46,4 +46,7 @@ def _draw(picture: _Picture) -> None:
     rng = np.random.Generator(np.random.PCG64([row.index, picture.seed, 1]))
     quality = int(rng.integers(*JPEG_QUALITIES))
     image = render(picture.class_name, picture.seed, picture.size)
-    image.save(picture.path, "JPEG", quality=quality)
+    # Beside it first: a picture that a kill cut short would be taken for finished.
+    beside = picture.path.with_suffix(".partial")
+    image.save(beside, "JPEG", quality=quality)
+    beside.replace(picture.path)

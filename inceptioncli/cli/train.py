@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from inceptioncli.training.options import Mode, Optimizer
 
 SOME_SKIPPED = 3
 DIVERGED = 2
@@ -88,7 +92,7 @@ DIVERGED = 2
     help="Fraction of each class to measure on.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all chance."
 )
 @click.option(
     "--crop",
@@ -107,9 +111,20 @@ def train(
     data: Path,
     output: Path,
     labels_csv: Path | None,
-    overwrite: bool,
+    mode: Mode,
     from_: str,
-    **options: object,
+    depth_multiplier: float | None,
+    image_size: int | None,
+    freeze_until: str | None,
+    epochs: int | None,
+    batch_size: int,
+    learning_rate: float | None,
+    optimizer: Optimizer,
+    validation: float,
+    seed: int,
+    crop: float | None,
+    offline: bool,
+    overwrite: bool,
 ) -> int:
     """Train a model for your own classes.
 
@@ -121,18 +136,32 @@ def train(
     good epoch is kept); 3 trained, but some images were skipped; 5 weights missing or wrong;
     6 output exists or can't be written; 7 an unfinished run of something else is in the way.
     """
-    from inceptioncli.training import Options
     from inceptioncli.training import data as labelled_data
     from inceptioncli.training import train as train_model
+    from inceptioncli.training.options import Options
 
-    chosen = Options(start=None if from_ == "none" else from_, **options)  # type: ignore[arg-type]
+    options = Options(
+        mode=mode,
+        start=None if from_ == "none" else from_,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        validation=validation,
+        seed=seed,
+        depth_multiplier=depth_multiplier,
+        image_size=image_size,
+        freeze_until=freeze_until,
+        crop=crop,
+        offline=offline,
+    )
     if labels_csv is not None:
         labelled = labelled_data.from_csv(labels_csv, data)
     else:
         labelled = labelled_data.from_folders(data)
     try:
         trained = train_model(
-            labelled, chosen, output, origin=str(labels_csv or data), overwrite=overwrite
+            labelled, options, output, origin=str(labels_csv or data), overwrite=overwrite
         )
     except KeyboardInterrupt:
         click.echo("what is done is kept: the same command goes on from here", err=True)

@@ -6,19 +6,20 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inceptioncli.architecture import Graph
+from inceptioncli.architecture import CLASSIFIERS, Graph
 from inceptioncli.errors import OutputError, UsageError, WeightsError
+from inceptioncli.labels import Label
 from inceptioncli.summary import variables
 from inceptioncli.training import data as labelled_data
 from inceptioncli.training.data import Example, Labelled, Skipped
+from inceptioncli.training.options import EPOCHS, LEARNING_RATES, Options
+from inceptioncli.training.workspace import Workspace
 from inceptioncli.weights import collection
-from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Model, Weights
 
@@ -30,64 +31,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-Mode = Literal["head", "full"]
-Optimizer = Literal["adamw", "rmsprop"]
-
-EPOCHS: dict[Mode, int] = {"head": 50, "full": 30}
-LEARNING_RATES: dict[tuple[Mode, Optimizer], float] = {
-    ("head", "adamw"): 0.01,
-    ("full", "adamw"): 0.001,
-    ("full", "rmsprop"): 0.045,  # the paper's
-}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to train; None stands for what the mode or the start suggests.
-
-    Attributes:
-        mode: ``head`` fits the softmax layer on PreLogits, ``full`` the whole graph.
-        start: weights to start from, a name or a path; None for random ones (``full`` only).
-        optimizer: of ``full``; ``head`` takes AdamW.
-        epochs: passes over the training images.
-        batch_size: images in a step.
-        learning_rate: the highest of the schedule.
-        validation: fraction of each class to measure on.
-        seed: of split, order, initialisation and augmentation.
-        depth_multiplier: of ``full`` from random weights.
-        image_size: of ``full`` from random weights.
-        freeze_until: end point up to which nothing learns (``full``).
-        crop: central fraction of each side; None for the start's.
-        offline: never download.
-    """
-
-    mode: Mode = "head"
-    start: str | None = "imagenet"
-    optimizer: Optimizer = "adamw"
-    epochs: int | None = None
-    batch_size: int = 32
-    learning_rate: float | None = None
-    validation: float = 0.1
-    seed: int = 0
-    depth_multiplier: float | None = None
-    image_size: int | None = None
-    freeze_until: str | None = None
-    crop: float | None = None
-    offline: bool = False
-
-    def __post_init__(self) -> None:
-        if self.mode == "head":
-            for name, value in (
-                ("freeze-until", self.freeze_until),
-                ("depth-multiplier", self.depth_multiplier),
-                ("image-size", self.image_size),
-            ):
-                if value is not None:
-                    raise UsageError(f"--{name} goes with --mode full; the head alone has none")
-            if self.start is None:
-                raise UsageError("--from none goes with --mode full; a head needs features")
-            if self.optimizer != "adamw":
-                raise UsageError("--optimizer goes with --mode full; the head takes adamw")
+# Whatever shapes a run besides its options and data.
+_VERSIONED = ("inceptioncli", "keras", "tensorflow")
 
 
 class Trained(NamedTuple):
@@ -123,32 +68,33 @@ def train(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    folder = output.with_suffix(".training")
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    elif output.exists():
-        raise OutputError(f"{output} exists; give --overwrite to replace it")
-    run = _Run(labelled, options, output, folder, origin)
+    run = _Run(labelled, options, output, origin)
+    try:
+        # A model of this very run is there if it was killed between its last two steps.
+        if output.is_dir():
+            raise OutputError(f"{output} is a folder; expected the name of a file")
+        if output.exists() and not overwrite and not run.workspace.belongs_to(run.identity):
+            raise OutputError(f"{output} exists; give --overwrite to replace it")
+    except OSError as error:
+        raise OutputError(f"{output}: {error.strerror or error}") from error
+    run.workspace.take(run.identity, overwrite=overwrite)
     trained = run.head() if options.mode == "head" else run.full()
-    shutil.rmtree(folder, ignore_errors=True)
+    run.workspace.remove()
     return trained
 
 
 class _Run:
     """One call of `train`: what both modes share."""
 
-    def __init__(
-        self, labelled: Labelled, options: Options, output: Path, folder: Path, origin: str
-    ) -> None:
+    def __init__(self, labelled: Labelled, options: Options, output: Path, origin: str) -> None:
         self.labelled = labelled
         self.options = options
         self.output = output
-        self.folder = folder
+        self.workspace = Workspace(output)
         self.origin = origin
-        self.chosen: Chosen | None = None
+        self.chosen = collection.choose(options.start) if options.start is not None else None
         self.start: Weights | None = None
-        if options.start is not None:
-            self.chosen = collection.choose(options.start)
+        if self.chosen is not None:
             self.start = collection.load(self.chosen, offline=options.offline)
         model_crop = self.start.model.crop if self.start else 1.0
         self.crop = model_crop if options.crop is None else options.crop
@@ -156,9 +102,28 @@ class _Run:
         self.learning_rate = (
             options.learning_rate or LEARNING_RATES[options.mode, options.optimizer]
         )
-        facts = json.dumps([asdict(options), labelled_data.fingerprint(labelled)])
-        start_sha256 = self.chosen.sha256 if self.chosen else ""
-        self.identity = hashlib.sha256(f"{facts}{start_sha256}".encode()).hexdigest()
+        self.identity = self._identity()
+
+    def _identity(self) -> str:
+        """A hash of all that decides what comes out: the same identity, the same model."""
+        facts = {
+            **self._resolved_options(),
+            "start_sha256": self.chosen.sha256 if self.chosen else None,
+            "data": labelled_data.fingerprint(self.labelled),
+            "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _resolved_options(self) -> dict[str, Any]:
+        """The options without those that say where things come from, defaults filled in."""
+        options = asdict(self.options)
+        del options["offline"], options["start"]
+        return {
+            **options,
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "crop": self.crop,
+        }
 
     def head(self) -> Trained:
         """Features once, then the softmax layer."""
@@ -169,12 +134,11 @@ class _Run:
         assert self.chosen is not None
         assert self.start is not None
         engine = open_engine(self.chosen, "cpu", "float32", offline=self.options.offline).engine
-        # Features depend on the weights, the crop and the image, and on no option of the fit.
         features = extract(
             self.labelled.examples,
             engine,
             crop=self.crop,
-            folder=self.folder / f"{self.chosen.sha256[:16]}-{self.crop}",
+            folder=self.workspace.features(self.chosen.sha256, self.crop),
         )
         usable, split = self._split(features.skipped)
         graph = Graph(
@@ -202,22 +166,20 @@ class _Run:
         from inceptioncli.training import full
 
         graph = self._full_graph()
-        if self.options.freeze_until and self.options.freeze_until not in graph.end_points:
+        base = graph.end_points[: graph.end_points.index("Mixed_7c") + 1]
+        if self.options.freeze_until and self.options.freeze_until not in base:
             raise UsageError(
-                f"unknown end point {self.options.freeze_until!r}; "
-                f"known: {', '.join(graph.end_points)}"
+                f"unknown end point {self.options.freeze_until!r} to freeze until; "
+                f"known: {', '.join(base)}"
             )
         examples = self.labelled.examples
         skipped = full.unusable(examples, size=graph.image_size, crop=self.crop)
         usable, split = self._split(skipped)
-        shapes = variables(graph)
-        start = self.start.arrays if self.start else {}
         task = full.task(
             graph,
             split.training,
             split.validation,
-            # The heads of a start with other classes have other shapes and begin anew.
-            start={name: array for name, array in start.items() if array.shape == shapes.get(name)},
+            start=self._start_arrays(usable.labels),
             epochs=self.epochs,
             batch_size=self.options.batch_size,
             learning_rate=self.learning_rate,
@@ -253,6 +215,17 @@ class _Run:
             min_depth=graph.min_depth,
         )
 
+    def _start_arrays(self, labels: tuple[Label, ...]) -> dict[str, NDArray[np.float32]]:
+        """The start's arrays; without its classifiers if those are for other classes."""
+        if self.start is None:
+            return {}
+        same = self.start.model.class_labels == labels
+        return {
+            name: array
+            for name, array in self.start.arrays.items()
+            if same or not name.startswith(CLASSIFIERS)
+        }
+
     def _split(self, skipped: Sequence[Skipped]) -> tuple[Labelled, labelled_data.Split]:
         usable = labelled_data.without_unusable(self.labelled, skipped, self.origin)
         split = labelled_data.split(usable, self.options.validation, self.options.seed, self.origin)
@@ -277,8 +250,11 @@ class _Run:
         fitted = fit(
             task,
             epochs=self.epochs,
-            folder=self.folder,
-            identity=self.identity,
+            workspace=self.workspace,
+            # An image that has become unreadable since changes the split.
+            identity=hashlib.sha256(
+                repr((self.identity, split)).encode("utf-8", "replace")
+            ).hexdigest(),
             output=self.output,
         )
         model = Model(
@@ -297,16 +273,12 @@ class _Run:
     ) -> dict[str, Any]:
         return {
             "version": importlib.metadata.version("inceptioncli"),
-            "options": {
-                **asdict(self.options),
-                "epochs": self.epochs,
-                "learning_rate": self.learning_rate,
-                "crop": self.crop,
-            },
+            "options": self._resolved_options(),
             "training_images": len(split.training),
             "validation_images": len(split.validation),
             "skipped_images": len(skipped),
-            "best_epoch": fitted.best._asdict(),
+            "validation_accuracy": fitted.best.validation_accuracy,
+            "best_epoch": fitted.best.number,
         }
 
 

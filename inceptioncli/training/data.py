@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import random
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from inceptioncli.errors import DataError
 from inceptioncli.images.sources import sources
-from inceptioncli.labels import Label, imagenet_labels
+from inceptioncli.labels import Label, check_text, imagenet_labels
 from inceptioncli.terminal import printable
 
 _WORDNET_ID = re.compile(r"n\d{8}")
@@ -56,13 +57,16 @@ def from_folders(data: Path) -> Labelled:
     Raises:
         DataError: no such folder, no class folders, or only one.
     """
-    if not data.exists():
-        raise DataError(f"{data}: no such folder; expected a folder with one folder per class")
-    if not data.is_dir():
-        raise DataError(f"{data} is a file; expected a folder, or --labels-csv for a table")
-    folders = sorted(
-        entry for entry in data.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    try:
+        if not data.exists():
+            raise DataError(f"{data}: no such folder; expected a folder with one folder per class")
+        if not data.is_dir():
+            raise DataError(f"{data} is a file; expected a folder, or --labels-csv for a table")
+        folders = sorted(
+            entry for entry in data.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        )
+    except OSError as error:
+        raise DataError(f"{data}: cannot be read: {error.strerror or error}") from error
     if not folders:
         raise DataError(f"{data}: no class folders in it; expected one folder per class")
     names = {label.id: label for label in imagenet_labels()}
@@ -98,17 +102,18 @@ def from_csv(table: Path, root: Path) -> Labelled:
     if not rows:
         raise DataError(f"{table}: no rows; expected one image in each")
     seen: dict[str, str] = {}
-    for path, label in rows:
-        if not path or not label:
+    for given, label in rows:
+        if not given or not label:
             raise DataError(f"{table}: a row lacks its path or label")
+        path = os.path.normpath(root / given)  # ./a.jpg and a.jpg are one image
         if seen.setdefault(path, label) != label:
             raise DataError(
-                f"{table}: {printable(path)} is labelled {seen[path]!r} and {label!r}; "
+                f"{table}: {printable(given)} is labelled {seen[path]!r} and {label!r}; "
                 "expected one label for each image"
             )
     names = sorted(set(seen.values()))
     index = {name: number for number, name in enumerate(names)}
-    examples = tuple(Example(str(root / path), index[label]) for path, label in seen.items())
+    examples = tuple(Example(path, index[label]) for path, label in seen.items())
     return _checked(Labelled(tuple(Label(None, name) for name in names), examples), str(table))
 
 
@@ -136,16 +141,12 @@ def split(labelled: Labelled, validation: float, seed: int, origin: str) -> Spli
     Raises:
         DataError: a class with fewer than two images.
     """
+    check_counts(labelled, origin)
     rng = random.Random(seed)  # noqa: S311 - no secret
     learnt: list[Example] = []
     measured: list[Example] = []
-    for index, label in enumerate(labelled.labels):
+    for index in range(len(labelled.labels)):
         examples = [example for example in labelled.examples if example.class_index == index]
-        if len(examples) < 2:
-            raise DataError(
-                f"{origin}: class {printable(label.name)!r} has {len(examples)} usable images; "
-                "expected at least 2, one to learn from and one to validate on"
-            )
         rng.shuffle(examples)
         count = min(max(1, round(len(examples) * validation)), len(examples) - 1)
         measured += examples[:count]
@@ -154,20 +155,46 @@ def split(labelled: Labelled, validation: float, seed: int, origin: str) -> Spli
 
 
 def fingerprint(labelled: Labelled) -> str:
-    """A hash of classes and examples: the same data, the same hash."""
+    """A hash of classes and images, by path, size and time of change."""
     digest = hashlib.sha256()
-    for part in (*labelled.labels, *labelled.examples):
-        digest.update(repr(tuple(part)).encode("utf-8", "surrogateescape") + b"\n")
+    for label in labelled.labels:
+        digest.update(repr(tuple(label)).encode("utf-8", "surrogateescape") + b"\n")
+    for example in labelled.examples:
+        facts = (*example, *file_stamp(example.path))
+        digest.update(repr(facts).encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
 
 
+def file_stamp(path: str) -> tuple[int, int]:
+    """Size and time of change, which tell a replaced file; (-1, -1) for one that is gone."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)
+
+
 def _checked(labelled: Labelled, origin: str) -> Labelled:
-    names = Counter(label.name for label in labelled.labels)
-    clash = [name for name, count in names.items() if count > 1]
-    if clash:
-        raise DataError(f"{origin}: two classes are both called {clash[0]!r}; rename one")
+    """Refuses early what can't be trained on, before weights are fetched and images decoded."""
+    check_text(labelled.labels, origin)
+    # ImageNet itself has two cranes; their ids tell them apart.
+    for name, count in Counter(label.name for label in labelled.labels).items():
+        if count > 1 and any(label == Label(None, name) for label in labelled.labels):
+            raise DataError(f"{origin}: two classes are both called {name!r}; rename one")
     if len(labelled.labels) < 2:
         raise DataError(
             f"{origin}: only one class, {labelled.labels[0].name!r}; expected two or more"
         )
+    check_counts(labelled, origin)
     return labelled
+
+
+def check_counts(labelled: Labelled, origin: str) -> None:
+    """Raises DataError for a class that can't be split."""
+    counts = Counter(example.class_index for example in labelled.examples)
+    for index, label in enumerate(labelled.labels):
+        if counts[index] < 2:
+            raise DataError(
+                f"{origin}: class {printable(label.name)!r} has {counts[index]} usable images; "
+                "expected at least 2, one to learn from and one to validate on"
+            )

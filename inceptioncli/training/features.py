@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from inceptioncli import pipeline
 from inceptioncli.engine.base import Engine
 from inceptioncli.images.sources import Source
-from inceptioncli.training.data import Example, Skipped
+from inceptioncli.training.data import Example, Skipped, file_stamp
 from inceptioncli.weights.formats.own import write_arrays
 
 if TYPE_CHECKING:
@@ -56,10 +55,12 @@ def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder:
     """
     shards = sorted(folder.glob("features-*.safetensors")) if folder.is_dir() else []
     kept = {row.path: row for shard in shards for row in _read_shard(shard)}
+    # Taken before anything is read: what changes from here on is extracted anew the next time.
+    stamps = {example.path: file_stamp(example.path) for example in examples}
     rows = {
-        example.path: kept[example.path].values
-        for example in examples
-        if example.path in kept and kept[example.path].stamp == _stamp(example.path)
+        path: kept[path].values
+        for path, stamp in stamps.items()
+        if path in kept and kept[path].stamp == stamp
     }
     missing = [example.path for example in examples if example.path not in rows]
     if rows and missing:
@@ -74,7 +75,7 @@ def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder:
         if result.failure is not None:
             skipped.append(Skipped(result.path, result.failure.message))
             continue
-        row = _Row(result.path, _stamp(result.path), result.outputs[_END_POINT].ravel())
+        row = _Row(result.path, stamps[result.path], result.outputs[_END_POINT].ravel())
         rows[row.path] = row.values
         fresh.append(row)
         if len(fresh) == _SHARD_IMAGES:
@@ -83,15 +84,6 @@ def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder:
     if fresh:
         _write_shard(folder / f"features-{number:06}.safetensors", fresh)
     return Features(rows, tuple(skipped))
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    """Size and time of change; (-1, -1) for a file that is gone."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (-1, -1)
-    return (status.st_size, status.st_mtime_ns)
 
 
 def _write_shard(path: Path, rows: Sequence[_Row]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,6 +17,7 @@ from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.training import keras_graph
 from inceptioncli.training.data import Example, Skipped
 from inceptioncli.training.loop import Arrays, Task
+from inceptioncli.training.options import Optimizer
 
 with native_stderr_hidden():
     import keras
@@ -25,9 +26,7 @@ with native_stderr_hidden():
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Optimizer = Literal["adamw", "rmsprop"]
-
-# The paper's (section 8), and those of slim's script for InceptionV3.
+# The paper's (section 8) and, for momentum, warm start and clipping, slim's training script's.
 AUX_WEIGHT = 0.4
 LABEL_SMOOTHING = 0.1
 RMSPROP_DECAY = 0.9
@@ -91,7 +90,10 @@ def task(
         seed: of initialisation, order and augmentation.
     """
     keras.utils.set_random_seed(seed)
-    steps = -(-len(training) // batch_size)
+    # Full batches only, as slim: a small last one would be batch norm's last word.
+    batch_size = min(batch_size, len(training))
+    steps = len(training) // batch_size
+    unreadable: list[str] = []
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     model = keras_graph.build(
         graph,
@@ -114,14 +116,16 @@ def task(
     )
     model.optimizer.build(model.trainable_variables)
 
-    def batches(examples: Sequence[Example]) -> Any:
-        return _batches(examples, graph, heads, batch_size=batch_size, crop=crop)
+    def batches(examples: Sequence[Example], *, full: bool) -> Any:
+        return _images(examples, graph, heads, crop=crop, unreadable=unreadable).batch(
+            batch_size, drop_remainder=full
+        )
 
     def augmented(epoch: int) -> Any:
         order = np.random.default_rng([seed, epoch]).permutation(len(training))
-        augment = _augmentation(seed * 1000 + epoch)
+        augment = _augmentation(int(np.random.default_rng([seed, epoch]).integers(2**31)))
         return (
-            batches([training[index] for index in order])
+            batches([training[index] for index in order], full=True)
             .map(lambda images, targets: (augment(images, training=True), targets))
             .prefetch(2)
         )
@@ -129,9 +133,10 @@ def task(
     return Task(
         model=model,
         training=augmented,
-        validation=batches(validation).prefetch(2),
+        validation=batches(validation, full=False).prefetch(2),
         steps=steps,
         export=lambda: keras_graph.export(model, graph),
+        unreadable=unreadable,
     )
 
 
@@ -184,30 +189,34 @@ def _augmentation(seed: int) -> Any:
     )
 
 
-def _batches(
+def _images(
     examples: Sequence[Example],
     graph: Graph,
-    heads: dict[str, float],
+    heads: Mapping[str, float],
     *,
-    batch_size: int,
     crop: float,
+    unreadable: list[str],
 ) -> Any:
-    """Batches of (images, {head: one-hot classes}), decoded as `classify` decodes."""
+    """A ``tf.data`` set of (image, {head: one-hot class}), decoded as `classify` decodes.
+
+    An image that can't be decoded is noted in ``unreadable`` and ends the iteration.
+    """
     size, classes = graph.image_size, graph.classes
 
     def decode(path: bytes) -> NDArray[np.float32]:
-        return load_image(os.fsdecode(path), size=size, crop=crop)
+        try:
+            return load_image(os.fsdecode(path), size=size, crop=crop)
+        except ImageError as error:
+            unreadable.append(f"{os.fsdecode(path)}: {error}")
+            raise
 
     def load(path: Any, index: Any) -> tuple[Any, Any]:
         image = tf.numpy_function(decode, [path], tf.float32, stateful=False)
         image.set_shape((size, size, 3))
-        target = tf.one_hot(index, classes)
-        return image, dict.fromkeys(heads, target)
+        return image, dict.fromkeys(heads, tf.one_hot(index, classes))
 
     paths = [os.fsencode(example.path) for example in examples]
     indexes = [example.class_index for example in examples]
-    return (
-        tf.data.Dataset.from_tensor_slices((paths, indexes))
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size)
+    return tf.data.Dataset.from_tensor_slices((paths, indexes)).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE
     )

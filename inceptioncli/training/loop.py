@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,13 +14,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from inceptioncli.errors import DivergedError, ForeignOutputError
+from inceptioncli.errors import DataError, DivergedError, ForeignOutputError
 from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.terminal import printable
 from inceptioncli.training.metrics import Epoch, write_csv, write_curve
+from inceptioncli.training.workspace import Workspace
 from inceptioncli.weights.formats.own import write_arrays
 
 with native_stderr_hidden():
     import keras
+    import tensorflow as tf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +43,7 @@ class Task(NamedTuple):
         validation: the validation batches.
         steps: training batches in an epoch.
         export: the model's arrays as they are to be kept.
+        unreadable: what could not be read while training, as the batches find it.
     """
 
     model: Any
@@ -47,6 +51,7 @@ class Task(NamedTuple):
     validation: Any
     steps: int
     export: Callable[[], Arrays]
+    unreadable: Sequence[str] = ()
 
 
 class Fitted(NamedTuple):
@@ -62,37 +67,45 @@ class Fitted(NamedTuple):
         return _best(self.history)
 
 
-def fit(task: Task, *, epochs: int, folder: Path, identity: str, output: Path) -> Fitted:
+def fit(task: Task, *, epochs: int, workspace: Workspace, identity: str, output: Path) -> Fitted:
     """Trains for ``epochs`` epochs, or goes on where an interrupted run of the same stopped.
 
     Args:
         task: what.
         epochs: how many in all.
-        folder: for the checkpoint and the best epoch's arrays; made if needed.
+        workspace: for the checkpoint and the best epoch's arrays.
         identity: what a checkpoint must have been made from to be continued.
         output: the model's path; metrics and curve are written beside it after each epoch.
 
     Raises:
-        ForeignOutputError: the folder holds a checkpoint of something else.
+        ForeignOutputError: the workspace holds a checkpoint of something else.
+        DataError: an image can't be read any more.
         DivergedError: the loss is no number in the very first epoch.
         OutputError: a file can't be written.
     """
-    checkpoint, best_file = folder / "checkpoint.safetensors", folder / "best.safetensors"
-    history = _restore(task.model, checkpoint, identity)
+    history = _restore(task.model, workspace, identity)
     if history:
         _logger.info("continuing after epoch %d of %d", len(history), epochs)
     diverged = False
     for number in range(len(history) + 1, epochs + 1):
         start = time.monotonic()
         watch = _Watch(f"epoch {number}/{epochs}", task.steps)
-        logs = task.model.fit(
-            task.training(number),
-            validation_data=task.validation,
-            verbose=0,
-            shuffle=False,  # The batches are shuffled already.
-            callbacks=[watch],
-        ).history
-        if watch.diverged or math.isnan(_last(logs, "val_loss")):
+        try:
+            logs = task.model.fit(
+                task.training(number),
+                validation_data=task.validation,
+                verbose=0,
+                shuffle=False,  # The batches are shuffled already.
+                callbacks=[watch],
+            ).history
+        except tf.errors.OpError:
+            if not task.unreadable:
+                raise
+            raise DataError(
+                f"{printable(task.unreadable[0])}; it could be read before: put it back and give "
+                "the same command to continue"
+            ) from None
+        if watch.diverged or not math.isfinite(_last(logs, "val_loss")):
             diverged = True
             break
         seconds = time.monotonic() - start
@@ -106,8 +119,8 @@ def fit(task: Task, *, epochs: int, folder: Path, identity: str, output: Path) -
         )
         history.append(epoch)
         if _best(history) == epoch:
-            write_arrays(best_file, task.export())
-        _save(task.model, checkpoint, identity, history)
+            write_arrays(workspace.best, task.export())
+        _save(task.model, workspace.checkpoint, identity, history)
         write_csv(output.with_suffix(".metrics.csv"), history)
         write_curve(output.with_suffix(".curve.png"), history)
         _logger.info("%s", _progress_line(epoch, epochs))
@@ -116,7 +129,7 @@ def fit(task: Task, *, epochs: int, folder: Path, identity: str, output: Path) -
             "the loss is not a number in the first epoch; nothing can be kept. "
             "Lower --learning-rate, or look at the images"
         )
-    return Fitted(load_file(best_file), tuple(history), diverged)
+    return Fitted(load_file(workspace.best), tuple(history), diverged)
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type stubs
@@ -179,16 +192,17 @@ def _save(model: Any, path: Path, identity: str, history: list[Epoch]) -> None:
     write_arrays(path, arrays, metadata)
 
 
-def _restore(model: Any, path: Path, identity: str) -> list[Epoch]:
-    if not path.exists():
+def _restore(model: Any, workspace: Workspace, identity: str) -> list[Epoch]:
+    path = workspace.checkpoint
+    if not path.exists() or not workspace.best.exists():
         return []
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("identity") != identity:
                 raise ForeignOutputError(
-                    f"{path.parent} holds an unfinished run with other options or other data; "
-                    "give the same command to continue it, or --overwrite to start anew"
+                    f"{path.parent} holds an unfinished run on other images: some can be read "
+                    "that could not, or the other way round; give --overwrite to start anew"
                 )
             for name, variable in _state(model).items():
                 variable.assign(file.get_tensor(name))

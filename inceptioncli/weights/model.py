@@ -26,8 +26,8 @@ class Model:
         labels: one for each class; None for the default ones (`labels.default_labels`).
         label_offset: output index of the first real class; 1 where output 0 is "background".
         crop: central fraction of each side that is kept before resizing, unless asked otherwise.
-        source: name of the file that the weights come from.
-        source_sha256: that file's SHA-256, in hex.
+        source: name of the file that the weights come from, or how they were trained.
+        source_sha256: SHA-256, in hex, of that file, or of the weights that training began with.
         training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 

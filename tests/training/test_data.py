@@ -14,7 +14,8 @@ from inceptioncli.training.data import Example, Labelled, Skipped
 def test_folders_are_classes_and_wordnet_ids_have_names(renders: Path, tmp_path: Path) -> None:
     shutil.copytree(renders, tmp_path / "data")
     (tmp_path / "data" / "my cat").mkdir()
-    shutil.copy(next((renders / "n07749582").iterdir()), tmp_path / "data" / "my cat" / "x")
+    for name in ("x", "y"):
+        shutil.copy(next((renders / "n07749582").iterdir()), tmp_path / "data" / "my cat" / name)
     (tmp_path / "data" / "README.txt").write_text("not a class")
     (tmp_path / "data" / ".hidden").mkdir()
     labelled = data.from_folders(tmp_path / "data")
@@ -25,17 +26,19 @@ def test_folders_are_classes_and_wordnet_ids_have_names(renders: Path, tmp_path:
         Label("n04254680", "soccer ball"),
         Label("n07749582", "lemon"),
     )
-    assert len(labelled.examples) == 1 + 4 * 12
+    assert len(labelled.examples) == 2 + 4 * 12
     assert labelled.examples[0] == Example(str(tmp_path / "data" / "my cat" / "x"), 0)
 
 
 def test_tables(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
-    table.write_text("label,path,more\ndog,b.jpg,1\ncat,a.jpg,2\ndog,sub/c.jpg,3\n")
+    table.write_text(
+        "label,path,more\ndog,b.jpg,1\ncat,a.jpg,2\ndog,sub/c.jpg,3\ncat,d.jpg,4\ncat,./d.jpg,5\n"
+    )
     labelled = data.from_csv(table, tmp_path)
     assert labelled.labels == (Label(None, "cat"), Label(None, "dog"))
     assert [(Path(e.path).name, e.class_index) for e in labelled.examples] == [
-        ("b.jpg", 1), ("a.jpg", 0), ("c.jpg", 1),
+        ("b.jpg", 1), ("a.jpg", 0), ("c.jpg", 1), ("d.jpg", 0),
     ]  # fmt: skip
 
 
@@ -43,7 +46,8 @@ def test_tables(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("file,label\nx,y\n", "column 'path' is missing"),
-        ("path,label\na.jpg,cat\na.jpg,dog\n", r"a\.jpg is labelled 'cat' and 'dog'"),
+        ("path,label\na.jpg,cat\n./a.jpg,dog\n", r"a\.jpg is labelled 'cat' and 'dog'"),
+        ("path,label\na.jpg,cat\nb.jpg,dog\nc.jpg,dog\n", "class 'cat' has 1 usable images"),
         ("path,label\na.jpg,cat\n", "only one class, 'cat'"),
         ("path,label\na.jpg\n", "a row lacks its path or label"),
         ("path,label\n", "no rows"),
@@ -71,6 +75,17 @@ def test_bad_folders(tmp_path: Path, renders: Path) -> None:
     (tmp_path / "clash" / "lemon").mkdir()
     with pytest.raises(DataError, match="both called 'lemon'"):
         data.from_folders(tmp_path / "clash")
+    with pytest.raises(DataError, match="cannot be read"):
+        data.from_folders(Path("x" * 300))
+
+
+def test_imagenets_two_cranes_are_two_classes(renders: Path, tmp_path: Path) -> None:
+    for wordnet_id in ("n02012849", "n03126707"):
+        shutil.copytree(renders / "n07749582", tmp_path / wordnet_id)
+    assert data.from_folders(tmp_path).labels == (
+        Label("n02012849", "crane"),
+        Label("n03126707", "crane"),
+    )
 
 
 def many(*counts: int) -> Labelled:
@@ -97,6 +112,16 @@ def test_the_split_keeps_proportions_and_shares_nothing() -> None:
 def test_too_few_images() -> None:
     with pytest.raises(DataError, match="class 'class 1' has 1 usable images; expected at least 2"):
         data.split(many(5, 1), 0.1, seed=0, origin="data")
+
+
+def test_the_fingerprint_sees_changed_images(renders: Path, tmp_path: Path) -> None:
+    shutil.copytree(renders, tmp_path / "data")
+    labelled = data.from_folders(tmp_path / "data")
+    before = data.fingerprint(labelled)
+    assert data.fingerprint(data.from_folders(tmp_path / "data")) == before
+    image = Path(labelled.examples[5].path)
+    image.write_bytes(image.read_bytes() + b"x")
+    assert data.fingerprint(labelled) != before
 
 
 def test_more_than_half_unusable_is_an_error() -> None:

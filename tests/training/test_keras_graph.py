@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 
 from inceptioncli.architecture import Graph
 from inceptioncli.engine.tensorflow import TensorFlowEngine
+from inceptioncli.errors import DataError
 from inceptioncli.summary import variables
-from inceptioncli.training import data as labelled_data
 from inceptioncli.training import full, keras_graph
+from inceptioncli.training.data import from_folders as data_from
+from inceptioncli.training.data import split as split_data
+from inceptioncli.training.loop import fit
+from inceptioncli.training.workspace import Workspace
 from inceptioncli.weights.model import Model, Weights
 from tests.conftest import random_weights
 from tests.training.conftest import TINY
@@ -74,8 +79,8 @@ def test_slims_initialisers() -> None:
 
 
 def test_one_epoch_lowers_the_loss_moves_the_statistics_and_exports(renders: Path) -> None:
-    labelled = labelled_data.from_folders(renders)
-    split = labelled_data.split(labelled, 0.25, seed=0, origin="renders")
+    labelled = data_from(renders)
+    split = split_data(labelled, 0.25, seed=0, origin="renders")
     task = full.task(
         TINY,
         split.training,
@@ -105,13 +110,27 @@ def test_one_epoch_lowers_the_loss_moves_the_statistics_and_exports(renders: Pat
     assert_agree(keras_heads(task.model), inference_heads(trained))
 
 
+def test_an_image_that_goes_away_is_named(renders: Path, tmp_path: Path) -> None:
+    shutil.copytree(renders, tmp_path / "data")
+    labelled = data_from(tmp_path / "data")
+    (tmp_path / "data" / "n07749582" / "0000003.jpg").unlink()
+    task = full.task(
+        TINY, labelled.examples, labelled.examples[:4], start={}, epochs=1, batch_size=8,
+        learning_rate=0.01, optimizer="adamw", freeze_until=None, crop=1.0, seed=0,
+    )  # fmt: skip
+    workspace = Workspace(tmp_path / "m.safetensors")
+    workspace.take("identity", overwrite=False)
+    with pytest.raises(DataError, match=r"n07749582/0000003\.jpg: no such file.*put it back"):
+        fit(task, epochs=1, workspace=workspace, identity="x", output=tmp_path / "m.safetensors")
+
+
 def test_the_same_epoch_has_the_same_batches(renders: Path) -> None:
-    labelled = labelled_data.from_folders(renders)
-    task_options = {
+    labelled = data_from(renders)
+    options = {
         "start": {}, "epochs": 1, "batch_size": 8, "learning_rate": 0.01, "optimizer": "rmsprop",
         "freeze_until": None, "crop": 1.0, "seed": 3,
     }  # fmt: skip
-    task = full.task(TINY, labelled.examples, labelled.examples[:4], **task_options)
+    task = full.task(TINY, labelled.examples, labelled.examples[:4], **options)
 
     def first_batch(epoch: int) -> np.ndarray:
         images, _ = next(iter(task.training(epoch)))

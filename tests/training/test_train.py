@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
-from safetensors.numpy import load_file
 
 from inceptioncli.weights import formats
 from tests.conftest import Run
@@ -100,10 +99,28 @@ def test_killed_a_head_goes_on_and_ends_the_same(
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    if not output.exists():
-        assert train(run, renders, output, *options).returncode == 0
-    for name, array in load_file(head_model).items():
-        np.testing.assert_array_equal(load_file(output)[name], array)
+    finished = train(run, renders, output, *options)
+    assert finished.returncode == 0 or "exists; give --overwrite" in finished.stderr
+    assert output.read_bytes() == head_model.read_bytes()
+    assert not output.with_suffix(".training").exists()
+
+
+def test_killed_after_the_model_was_written_the_same_command_tidies_up(
+    run: Run, head_model: Path, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.safetensors"
+    code = (
+        "import os, sys; from inceptioncli.training.workspace import Workspace;"
+        "Workspace.remove = lambda self: os._exit(9);"
+        "from inceptioncli.cli import main; sys.argv = ['inceptioncli', *sys.argv[1:]]; main()"
+    )
+    options = ["--from", str(tiny_weights), "--epochs", "20"]
+    command = [sys.executable, "-c", code, "train", str(renders), "-o", str(output), *options]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 9
+    assert output.with_suffix(".training").exists()
+    assert train(run, renders, output, *options).returncode == 0
+    assert not output.with_suffix(".training").exists()
+    assert output.read_bytes() == head_model.read_bytes()
 
 
 def test_ctrl_c_says_how_to_go_on(
@@ -127,7 +144,63 @@ def test_ctrl_c_says_how_to_go_on(
     assert other.returncode == 7
     assert "--overwrite" in other.stderr
     options = ["--from", tiny_weights, "--epochs", "3", "--seed", "5", "--overwrite"]
-    assert train(run, renders, output, *options).returncode == 0
+    anew = train(run, renders, output, *options)
+    assert anew.returncode == 0
+    assert "epoch 1/3" in anew.stderr
+
+
+def test_with_overwrite_too_the_same_command_goes_on(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.safetensors"
+    output.write_text("an older model")
+    options = ["--from", str(tiny_weights), "--epochs", "3000", "--overwrite"]
+    command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
+    for _ in range(2):
+        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("epoch "):
+                break
+        process.kill()
+        process.wait()
+    assert any(line.startswith("continuing after epoch ") for line in lines), lines
+    assert output.read_text() == "an older model"
+
+
+def test_changed_images_are_another_run(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(renders, tmp_path / "data")
+    output = tmp_path / "model.safetensors"
+    options = ["--from", str(tiny_weights), "--epochs", "3000"]
+    command = [sys.executable, "-m", "inceptioncli", "train", tmp_path / "data", "-o", output]
+    process = subprocess.Popen([*map(str, command), *options], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    next(line for line in process.stderr if line.startswith("epoch 2/"))
+    process.kill()
+    process.wait()
+    swapped = sorted((tmp_path / "data").iterdir())[:2]
+    swapped[0].rename(tmp_path / "data" / "x")
+    swapped[1].rename(swapped[0])
+    (tmp_path / "data" / "x").rename(swapped[1])
+    done = train(run, tmp_path / "data", output, *options)
+    assert done.returncode == 7
+    assert "other options or other data" in done.stderr
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "pets.training"
+    shutil.copytree(renders, data)
+    for more in ([], ["--overwrite"]):
+        done = train(run, data, tmp_path / "pets.safetensors", "--from", tiny_weights, *more)
+        assert done.returncode == 7
+        assert "choose another name for -o" in done.stderr
+    assert len(list(data.rglob("*.jpg"))) == 48
 
 
 def test_the_whole_graph_learns_goes_on_and_works_at_once(
@@ -192,7 +265,11 @@ def test_unreadable_images_are_skipped_and_said(
         (["--freeze-until", "Mixed_5b"], 2, "--freeze-until goes with --mode full"),
         (["--mode", "full", "--freeze-until", "Mixed_9"], 2, "unknown end point 'Mixed_9'"),
         (["--mode", "full", "--depth-multiplier", "0.5"], 5, "has depth multiplier 0.1, not 0.5"),
+        (["--mode", "full", "--freeze-until", "Logits"], 2, "known: Conv2d_1a_3x3"),
         (["--validation", "1"], 2, "--validation"),
+        (["--validation", "nan"], 2, "validation nan is not between 0 and 1"),
+        (["--crop", "nan"], 2, "crop nan is not in (0, 1]"),
+        (["--seed", "5000000000"], 2, "--seed"),
         (["--from", "imagnet"], 5, "did you mean 'imagenet'"),
     ],
 )
@@ -221,6 +298,11 @@ def test_outputs_that_are_in_the_way(
     assert done.returncode == 6
     assert "--overwrite" in done.stderr
     assert output.read_text() == "in the way"
+    taken = tmp_path / "folder.safetensors"
+    taken.mkdir()
+    folder = train(run, renders, taken, "--from", tiny_weights, "--overwrite")
+    assert folder.returncode == 6
+    assert "is a folder" in folder.stderr
     wrong = train(run, renders, tmp_path / "model.h5", "--from", tiny_weights)
     assert wrong.returncode == 2
     nowhere = train(run, renders, output / "below.safetensors", "--from", tiny_weights)

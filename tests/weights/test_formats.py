@@ -144,6 +144,17 @@ def test_safetensors_hold_the_whole_model(tmp_path: Path) -> None:
     assert (metadata["source"], metadata["source_sha256"]) == ("x.h5", "ab")
 
 
+def test_the_same_model_is_the_same_bytes(tmp_path: Path) -> None:
+    weights = random_weights(SMALL_GRAPH, source='quotes " and é and \x07 and \u2028')
+    contents = set()
+    for number in range(4):
+        path = tmp_path / f"{number}.safetensors"
+        write_safetensors(path, weights)
+        contents.add(path.read_bytes())
+        assert formats.read(path).model == formats.read(tmp_path / "0.safetensors").model
+    assert len(contents) == 1
+
+
 def test_float16_safetensors_are_read_as_float32(tmp_path: Path) -> None:
     weights = random_weights(SMALL_GRAPH)
     half = {name: array.astype(np.float16) for name, array in weights.arrays.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -79,3 +80,21 @@ def write_arrays(
             save_file(dict(arrays), beside, metadata=metadata)
         except SafetensorError as error:  # Its word for a full disk, among others.
             raise OutputError(f"{path}: cannot write: {error}") from error
+        _sort_metadata(beside)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Puts the metadata in order: safetensors writes them in another one each time.
+
+    The same model has to be the same bytes. A header is JSON after its length in 8 bytes, padded
+    with spaces; sorting does not change its length.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        if "__metadata__" in header:
+            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+            text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+            assert len(text) <= length
+            file.seek(8)
+            file.write(text.ljust(length))
