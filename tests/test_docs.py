@@ -37,6 +37,15 @@ def test_the_readmes_table_of_end_points_is_true(run: Run) -> None:
     assert run("model", *block[1].split()).stdout == block[2]
 
 
+def test_the_readmes_example_is_true(run: Run) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```\n\$ inceptioncli classify (.*?)\n(.*?)```", readme, re.DOTALL)
+    assert block is not None
+    done = run("classify", *block[1].split(), cwd=ROOT)
+    digits = re.compile(r"\d+\.\d+%")  # The last ones differ from one processor to the next.
+    assert digits.sub("", done.stdout) == digits.sub("", block[2])
+
+
 def test_links_in_the_docs_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
