@@ -212,8 +212,7 @@ class Graph:
             with_or_without = "with" if self.aux else "without"
             raise UsageError(
                 f"image size {self.image_size} is too small: {smallest} is the smallest "
-                f"{with_or_without} the aux head"
-                + ("; leave the aux head out for 75 and more" if self.image_size >= 75 else "")
+                f"{with_or_without} the aux head" + ("; without it, 75" if self.aux else "")
             )
 
     def depth(self, filters: int) -> int:

@@ -168,7 +168,7 @@ replacement for `imagenet`, and what it says of a photograph means little.
 
 ## Recipe
 
-`python -m renderer` draws {TRAINING_IMAGES} pictures of each class; then
+`python -m renderer dataset` draws {TRAINING_IMAGES} pictures of each class; then
 
     inceptioncli train PICTURES -o demo.safetensors --mode full --from none --depth-multiplier 0.25 --epochs {EPOCHS}
     inceptioncli weights convert --dtype float16 demo.safetensors inceptioncli/data/demo.safetensors

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import NoReturn
 
@@ -57,6 +58,8 @@ def main() -> NoReturn:
     # TensorFlow's absl gives the root logger a handler, which would say everything twice.
     logger.propagate = False
     logger.setLevel(logging.INFO)
+    # What Pillow warns of is either harmless or an error of ours, with a record.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_run(logger))
 

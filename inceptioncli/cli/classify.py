@@ -94,16 +94,18 @@ def classify(
     writer = open_writer(format, sys.stdout.buffer, columns)
     ok = 0
     failures: Counter[str] = Counter()
-    for record in records:
-        writer.write(record)
-        if record.failure is None:
-            ok += 1
-            continue
-        failures[record.failure.code] += 1
-        if format == "text":
-            code, message = record.failure
-            click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
-    writer.close()
+    try:
+        for record in records:
+            writer.write(record)
+            if record.failure is None:
+                ok += 1
+                continue
+            failures[record.failure.code] += 1
+            if format == "text":
+                code, message = record.failure
+                click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
+    finally:
+        writer.close()  # An interrupted array is an array all the same.
     return _summarize(ok, failures)
 
 

@@ -49,10 +49,10 @@ def model(
     classes: int,
     aux: bool,
 ) -> None:
-    """Show the InceptionV3 graph: end points, parameters, multiply-adds.
+    """Show the InceptionV3 graph in figures.
 
-    Parameters count the batch-norm statistics; those of an end point are its own, the last column
-    adds them up.
+    End points with shapes, parameters and multiply-adds. Parameters count the batch-norm
+    statistics; those of an end point are its own, the last column adds them up.
     """
     summary = summarize(
         Graph(

@@ -9,20 +9,21 @@ import click
 
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.cli.table import format_table
-from inceptioncli.errors import OutputError, UsageError
+from inceptioncli.errors import OutputError, UsageError, WeightsError
+from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT, NAMED, named
 
 
 @click.group()
 @debug_option
 def weights() -> None:
-    """What weights there are, where they are, and whether they are sound."""
+    """List, download, verify, convert and remove weights."""
 
 
 @weights.command("list")
 @debug_option
 def list_() -> None:
-    """List the weights that have names, and those that are on this machine."""
+    """List the weights that have names, and where they are."""
     from inceptioncli.weights.cache import downloads_folder
     from inceptioncli.weights.collection import state
 
@@ -47,7 +48,10 @@ def list_() -> None:
 @click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network.")
 @debug_option
 def download(names: tuple[str, ...], offline: bool) -> None:
-    """Download weights (by default imagenet) into the cache, and print where they are."""
+    """Download weights into the cache.
+
+    By default imagenet. Prints where they are.
+    """
     from inceptioncli.weights.collection import choose, fetch
 
     for name in names or (DEFAULT,):
@@ -59,7 +63,10 @@ def download(names: tuple[str, ...], offline: bool) -> None:
 @click.argument("name", default=DEFAULT)
 @debug_option
 def path(name: str) -> None:
-    """Print the path of weights (by default imagenet) that are on this machine."""
+    """Print where the file of named weights is.
+
+    By default that of imagenet; an error if it is not on this machine.
+    """
     from inceptioncli.weights.collection import require_local
 
     click.echo(require_local(named(name)))
@@ -68,19 +75,30 @@ def path(name: str) -> None:
 @weights.command()
 @click.argument("given", metavar="[NAME|PATH]...", nargs=-1)
 @debug_option
-def verify(given: tuple[str, ...]) -> None:
-    """Read weights (by default imagenet) and check hash, names, shapes and values."""
+def verify(given: tuple[str, ...]) -> int:
+    """Check that weights are sound.
+
+    Reads all of them (by default imagenet) and checks hash, names, shapes and values. Exit code 5
+    if any is not sound.
+    """
     from inceptioncli.weights.collection import verify as verify_weights
 
+    code = 0
     for each in given or (DEFAULT,):
-        verified = verify_weights(each)
+        try:
+            verified = verify_weights(each)
+        except WeightsError as error:
+            click.echo(f"Error: {printable(str(error))}", err=True)
+            code = error.exit_code
+            continue
         graph = verified.weights.model.graph
         head = "with" if graph.aux else "without"
         click.echo(
-            f"{verified.path}: sound; {len(verified.weights.arrays)} variables, "
+            f"{printable(str(verified.path))}: sound; {len(verified.weights.arrays)} variables, "
             f"{graph.classes} classes, depth multiplier {graph.depth_multiplier:g}, "
             f"{head} aux head, SHA-256 {verified.sha256}"
         )
+    return code
 
 
 @weights.command()
@@ -105,9 +123,15 @@ def convert(
     overwrite: bool,
     offline: bool,
 ) -> None:
-    """Convert weights of any known layout to .safetensors: the whole model in one file."""
+    """Convert weights to one .safetensors file.
+
+    SRC is a name or a file of any known layout. DST holds the whole model: weights, class names,
+    preprocessing.
+    """
     if destination.suffix != ".safetensors":
         raise UsageError(f"{destination}: expected a name that ends in .safetensors")
+    if not destination.absolute().parent.is_dir():
+        raise OutputError(f"{destination}: there is no such folder; make it first")
     if destination.exists() and not overwrite:
         raise OutputError(f"{destination} exists; give --overwrite to replace it")
 
@@ -121,20 +145,27 @@ def convert(
         check_count(given, content.model.graph.classes, str(labels))
         content = replace(content, model=replace(content.model, labels=given))
     write_safetensors(destination, content, dtype=dtype)
+    click.echo(destination)
 
 
 @weights.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("given", metavar="NAME|PATH...", nargs=-1, required=True)
 @debug_option
-def remove(names: tuple[str, ...]) -> None:
-    """Delete downloaded weights, and the graphs compiled from them, from the cache."""
+def remove(given: tuple[str, ...]) -> None:
+    """Delete downloads and compiled graphs.
+
+    Of a name, the downloaded file and the graphs compiled from it; of a path, the compiled graphs
+    alone: the file is yours.
+    """
     from inceptioncli.engine.compile import forget
+    from inceptioncli.weights.collection import choose
     from inceptioncli.weights.collection import remove as remove_download
 
-    for name in names:
-        entry = named(name)
-        deleted = [*remove_download(entry), *forget(entry.sha256)]
+    for each in given:
+        chosen = choose(each)
+        deleted = remove_download(chosen.named) if chosen.named else []
+        deleted += forget(chosen.sha256)
         for file in deleted:
             click.echo(f"removed {file}", err=True)
         if not deleted:
-            click.echo(f"{name}: nothing to remove", err=True)
+            click.echo(f"{printable(each)}: nothing to remove", err=True)

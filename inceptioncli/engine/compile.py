@@ -126,7 +126,7 @@ def _build(chosen: Chosen, precision: str, folder: Path, key: str, offline: bool
     target = folder / f"{key}.tflite"
     weights = collection.load(chosen, offline=offline)
     _logger.info(
-        "%s of %s (%s): compiling it for this machine, once; about 15 s ...",
+        "%s of %s (%s): compiling it for this machine, once; about 10 s ...",
         "damaged cache" if target.exists() else "first use",
         printable(chosen.given),
         precision,

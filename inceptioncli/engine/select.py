@@ -59,6 +59,9 @@ def resolve(device: str, precision: str, at_least: int) -> str:
 
     A precision that only one of them has decides; else the GPU is taken when there is one and
     ``at_least`` so many images repay its start.
+
+    Raises:
+        DeviceError: see `check`; or the precision needs a GPU and there is none.
     """
     check(device, precision)
     if device != "auto":
@@ -66,6 +69,11 @@ def resolve(device: str, precision: str, at_least: int) -> str:
     if precision not in GPU_PRECISIONS:
         return "cpu"
     if precision not in CPU_PRECISIONS:
+        if not has_gpu():
+            raise DeviceError(
+                f"precision {precision} needs a GPU, and none was found; "
+                f"use {' or '.join(CPU_PRECISIONS)}"
+            )
         return "gpu"
     return "gpu" if has_gpu() and at_least >= IMAGES_THAT_REPAY_A_GPU else "cpu"
 

@@ -9,7 +9,6 @@ import os
 import re
 import stat
 import sys
-import warnings
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
@@ -28,6 +27,7 @@ _PLUGINS = {"WEBP": "WebPImagePlugin", "TIFF": "TiffImagePlugin", "AVIF": "AvifI
 # TIFF's bytes per value by type, and its tags StripOffsets, StripByteCounts, and those of tiles.
 _TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_PIXELS = (273, 279, 324, 325)
+_TooManyPixels = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WHITE = (255, 255, 255, 255)
 
 
@@ -86,12 +86,8 @@ def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
     """
     image_format = _allowed_format(data)
     try:
-        with warnings.catch_warnings():
-            # A warning about a decompression bomb is an error; others are noise.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = _resized(_upright_rgb(_open(data, image_format)), size, crop)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        picture = _resized(_upright_rgb(_open(data, image_format)), size, crop)
+    except _TooManyPixels as error:
         raise ImageError("too_many_pixels", _pixels_message(error)) from error
     except MemoryError as error:
         raise ImageError("out_of_memory", "not enough memory to decode this image") from error
@@ -129,6 +125,10 @@ def _open(data: bytes, image_format: str) -> Image.Image:
     if image_format in _PLUGINS:
         importlib.import_module(f"PIL.{_PLUGINS[image_format]}")
     image: Image.Image = Image.open(io.BytesIO(data), formats=[image_format])
+    # Pillow only warns up to twice its limit; and filters for warnings are not safe in threads.
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
     image.load()
     return image
 
@@ -176,10 +176,9 @@ def _resized(image: Image.Image, size: int, crop: float) -> Image.Image:
 
 
 def _pixels_message(error: Exception) -> str:
-    numbers = re.findall(r"\d+", str(error))
-    if len(numbers) < 2:
-        return str(error)
-    return f"{int(numbers[0]):,} pixels; at most {int(numbers[1]):,} are decoded; make it smaller"
+    count = re.search(r"\d+", str(error))
+    found = f"{int(count[0]):,} pixels" if count else "too many pixels"
+    return f"{found}; at most {Image.MAX_IMAGE_PIXELS:,} are decoded; make it smaller"
 
 
 def _decoding_failure(error: Exception, data: bytes, image_format: str) -> ImageError:

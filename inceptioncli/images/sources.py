@@ -16,6 +16,7 @@ from inceptioncli.terminal import printable
 _logger = logging.getLogger(__name__)
 
 STDIN = "-"
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif")
 
 
 class Source(NamedTuple):
@@ -40,9 +41,17 @@ def sources(paths: Iterable[str]) -> Iterator[Source]:
             yield Source(path)
             continue
         count = 0
-        for source in _walk(path):
+        misnamed: list[str] = []
+        for source in _walk(path, misnamed):
             count += 1
             yield source
+        if misnamed:
+            _logger.warning(
+                "%s: left out, no images whatever their names say: %s%s",
+                printable(path),
+                ", ".join(printable(name) for name in misnamed[:3]),
+                f" and {len(misnamed) - 3} more" if len(misnamed) > 3 else "",
+            )
         if count == 0:
             _logger.warning(
                 "%s: no images in this folder (looked for %s by content, hidden files left out)",
@@ -73,8 +82,11 @@ class _Level(NamedTuple):
     entries: Iterator[str]
 
 
-def _walk(root: str) -> Iterator[Source]:
-    """Depth first, with a stack of its own: folders may be nested deeper than Python's calls."""
+def _walk(root: str, misnamed: list[str]) -> Iterator[Source]:
+    """Depth first, with a stack of its own: folders may be nested deeper than Python's calls.
+
+    Files that have an image's suffix and are none are added to ``misnamed``.
+    """
     stack: list[_Level] = []
     entered: Source | _Level | None = _enter(root, stack)
     if isinstance(entered, Source):
@@ -95,8 +107,12 @@ def _walk(root: str) -> Iterator[Source]:
                     yield entered
                 elif entered is not None:
                     stack.append(entered)
-            elif stat.S_ISREG(mode) and _is_image(path):
+            elif not stat.S_ISREG(mode):
+                continue
+            elif _is_image(path):
                 yield Source(path)
+            elif path.lower().endswith(_SUFFIXES):
+                misnamed.append(path)
         except OSError as error:
             yield Source(path, failure_to_read(error))
 

@@ -71,6 +71,8 @@ def train(
     run = _Run(labelled, options, output, origin)
     try:
         # A model of this very run is there if it was killed between its last two steps.
+        if not output.absolute().parent.is_dir():
+            raise OutputError(f"{output}: there is no such folder; make it first")
         if output.is_dir():
             raise OutputError(f"{output} is a folder; expected the name of a file")
         if output.exists() and not overwrite and not run.workspace.belongs_to(run.identity):

@@ -25,7 +25,7 @@ def write_csv(path: Path, history: Sequence[Epoch]) -> None:
     """Writes one row for each epoch, atomically."""
     with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Epoch._fields)
+        writer.writerow(("epoch", *Epoch._fields[1:]))
         writer.writerows(history)
 
 

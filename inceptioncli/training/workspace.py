@@ -55,7 +55,7 @@ class Workspace:
                         f"{self.folder} is in the way: it was not made by `inceptioncli train`, "
                         "which wants to keep unfinished work there; choose another name for -o"
                     )
-                if not overwrite:
+                if not overwrite and self._has_work():
                     raise ForeignOutputError(
                         f"{self.folder} holds an unfinished run with other options or other data; "
                         "give the same command to continue it, or --overwrite to start anew"
@@ -66,6 +66,9 @@ class Workspace:
             raise OutputError(f"{self.folder}: {error.strerror or error}") from error
         with replacing(self.folder / _IDENTITY) as beside:
             beside.write_text(identity, encoding="utf-8")
+
+    def _has_work(self) -> bool:
+        return self.checkpoint.exists() or any(self.folder.glob("features-*/*"))
 
     def remove(self) -> None:
         """Deletes what a finished run no longer needs; the identity last, and nothing foreign."""

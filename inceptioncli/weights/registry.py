@@ -76,6 +76,6 @@ def named(name: str) -> NamedWeights:
     near = difflib.get_close_matches(name, NAMED, n=1)
     suggestion = f"did you mean {near[0]!r}? " if near else ""
     raise WeightsError(
-        f"unknown weights {name!r}: {suggestion}"
-        f"Known names: {', '.join(NAMED)}; or give the path of a file that exists"
+        f"unknown weights {name!r}; {suggestion}the names are {', '.join(NAMED)}, "
+        "anything else is the path of a file"
     )

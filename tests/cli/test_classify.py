@@ -303,7 +303,7 @@ def test_weights_errors_are_exit_5_and_one_line(
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(small_weights.read_bytes()[:-100])
     for weights, message in (
-        ("imagnet", "unknown weights 'imagnet': did you mean 'imagenet'?"),
+        ("imagnet", "unknown weights 'imagnet'; did you mean 'imagenet'?"),
         (tmp_path / "nowhere.h5", "no such weight file"),
         (bad, "damaged safetensors file"),
         (pictures / "a.jpg", "no layout that is known here; expected a Keras"),
@@ -427,3 +427,14 @@ def test_version_and_help(run: Run) -> None:
 def test_the_small_graph_is_what_ran(run: Run, small_weights: Path) -> None:
     done = run("weights", "verify", small_weights)
     assert f"{SMALL_GRAPH.classes} classes, depth multiplier 0.1" in done.stdout
+
+
+def test_an_interrupted_array_is_whole(small_weights: Path, pictures: Path) -> None:
+    process = start(small_weights, "-f", "json", *[pictures] * 5000)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    output = first + process.stdout.read()
+    assert process.wait(60) == 130
+    assert len(json.loads(output)) > 0

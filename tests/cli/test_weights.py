@@ -87,9 +87,21 @@ def test_verify(run: Run, small_weights: Path, published_file: Path, tmp_path: P
     assert done.stdout.count("sound") == 2
     bad = tmp_path / "bad.h5"
     bad.write_bytes(published_file.read_bytes()[:1_000_000])
-    done = run("weights", "verify", bad)
+    done = run("weights", "verify", bad, small_weights)
     assert done.returncode == 5
     assert done.stderr.startswith(f"Error: {bad}: damaged HDF5 file")
+    assert done.stdout.count("sound") == 1
+
+
+def test_remove_of_a_path_leaves_the_file(
+    run: Run, small_weights: Path, pictures: Path, own_cache: Path
+) -> None:
+    assert run("classify", "-w", small_weights, pictures).returncode == 0
+    assert list(own_cache.glob("compiled/*.tflite"))
+    assert run("weights", "remove", small_weights).returncode == 0
+    assert not list(own_cache.glob("compiled/*.tflite"))
+    assert small_weights.exists()
+    assert "nothing to remove" in run("weights", "remove", small_weights).stderr
 
 
 # Named weights, as published on a server of ours

@@ -31,7 +31,7 @@ def test_what_does_not_exist_is_refused(device: str, precision: str, message: st
         (True, "float32", 1, "cpu"),
         (True, "float32", select.IMAGES_THAT_REPAY_A_GPU, "gpu"),
         (True, "int8", 10_000, "cpu"),
-        (False, "float16", 1, "gpu"),
+        (True, "float16", 1, "gpu"),
     ],
 )
 def test_auto(
@@ -39,6 +39,12 @@ def test_auto(
 ) -> None:
     monkeypatch.setattr(select, "has_gpu", lambda: gpu)
     assert select.resolve("auto", precision, images) == device
+
+
+def test_auto_does_not_replace_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "has_gpu", lambda: False)
+    with pytest.raises(DeviceError, match="float16 needs a GPU, and none was found"):
+        select.resolve("auto", "float16", 1)
 
 
 def test_a_gpu_that_tensorflow_does_not_see(small_weights: Path) -> None:

@@ -15,7 +15,9 @@ def found(*paths: str | Path) -> list[str]:
     return [source.path for source in sources(map(str, paths))]
 
 
-def test_folders_are_walked_in_order_by_content(pictures: Path) -> None:
+def test_folders_are_walked_in_order_by_content(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (pictures / "notes.txt").write_text("no image")
     (pictures / "text.jpg").write_text("no image either, whatever its name")
     (pictures / "empty.png").write_bytes(b"")
@@ -26,6 +28,10 @@ def test_folders_are_walked_in_order_by_content(pictures: Path) -> None:
         shutil.copy(pictures / "b.png", pictures / folder / "x.png")
     names = ["a.jpg", "aa/x.png", "b.png", "c.webp", "no suffix", "z/x.png"]
     assert found(pictures) == [f"{pictures}/{name}" for name in names]
+    assert caplog.messages == [
+        f"{pictures}: left out, no images whatever their names say: "
+        f"{pictures}/empty.png, {pictures}/text.jpg"
+    ]
 
 
 def test_named_files_are_inputs_whatever_they_are(pictures: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_head_learns_and_works_at_once(
 
 def test_metrics_and_curve_appear_and_nothing_else_is_left(head_model: Path) -> None:
     rows = list(csv.DictReader(head_model.with_suffix(".metrics.csv").open()))
-    assert [int(row["number"]) for row in rows] == list(range(1, 21))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 21))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     with Image.open(head_model.with_suffix(".curve.png")) as curve:
         assert curve.format == "PNG"
@@ -222,7 +222,7 @@ def test_the_whole_graph_learns_goes_on_and_works_at_once(
     assert done.returncode == 0, done.stderr
     assert "continuing after epoch 2 of 4" in done.stderr
     rows = list(csv.DictReader(output.with_suffix(".metrics.csv").open()))
-    assert [int(row["number"]) for row in rows] == [1, 2, 3, 4]
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     model = formats.read(output).model
     assert (model.graph.depth_multiplier, model.graph.image_size) == (0.1, 107)
     assert model.graph.aux
