@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,20 +14,29 @@ import numpy as np
 from inceptioncli import pipeline
 from inceptioncli.engine import select
 from inceptioncli.engine.base import Engine
+from inceptioncli.engine.select import Ready
 from inceptioncli.errors import ImageError, UsageError, WeightsError
 from inceptioncli.images.sources import Source, sources
 from inceptioncli.labels import Label, check_count, read_labels
-from inceptioncli.records import Prediction, Record
+from inceptioncli.pipeline import layout
+from inceptioncli.pipeline.layout import Layout
+from inceptioncli.pipeline.recipe import (
+    DTYPES,
+    POOLS,
+    Decoding,
+    FeatureOptions,
+    Ranking,
+    Recipe,
+    row_shape,
+)
+from inceptioncli.records import Record
 from inceptioncli.summary import Shape, summarize
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
-from inceptioncli.weights.model import Model
 from inceptioncli.weights.registry import DEFAULT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-PREDICTIONS = "Predictions"
 
 StrPath = str | os.PathLike[str]
 Paths = StrPath | Iterable[StrPath]
@@ -62,36 +73,41 @@ def load(
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights))
-    engine, model = select.open_engine(
-        chosen, device, precision, offline=offline, at_least=at_least
-    )
+    ready = select.prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
-        check_count(given_labels, model.graph.classes, os.fspath(labels or ""))
-    return Classifier(engine, model, given_labels, crop)
+        check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))
+    return Classifier(ready, given_labels, crop)
 
 
 class Classifier:
-    """Predictions and features from images; made by `load`."""
+    """Predictions and features from images; made by `load`.
+
+    Attributes:
+        ready: the model, and how an engine for it is opened.
+        labels: one for each class.
+        crop: central fraction of each side that is kept.
+    """
 
     def __init__(
-        self,
-        engine: Engine,
-        model: Model,
-        labels: tuple[Label, ...] | None = None,
-        crop: float | None = None,
+        self, ready: Ready, labels: tuple[Label, ...] | None = None, crop: float | None = None
     ) -> None:
-        self.engine = engine
-        self.model = model
-        self.labels = model.class_labels if labels is None else labels
-        self.crop = model.crop if crop is None else crop
+        self.ready = ready
+        self.labels = ready.model.class_labels if labels is None else labels
+        self.crop = ready.model.crop if crop is None else crop
+        self._engine: Engine | None = None
 
-    def classify(self, paths: Paths, top_k: int = 5, threshold: float = 0.0) -> Iterator[Record]:
+    def classify(
+        self, paths: Paths, top_k: int = 5, threshold: float = 0.0, *, workers: int = 0
+    ) -> Iterator[Record]:
         """Classifies files, and the images in folders, in order, each when its turn comes.
 
         Args:
             paths: one or several files, folders, ``-`` for standard input.
             top_k: so many classes at most, 1 or more.
             threshold: leave out classes below this probability.
+            workers: so many processes, which a decoder that crashes or hangs can't take the run
+                down with; 0 for this process. They import the calling script, which needs its
+                ``if __name__ == "__main__":``.
 
         Returns:
             One record for each input; a bad image is a record with a failure, not an exception.
@@ -100,84 +116,125 @@ class Classifier:
             UsageError: ``top_k`` below 1, or a threshold outside of [0, 1].
             WeightsError: the weights have no classifier, or give probabilities that are no numbers.
         """
-        return self.classify_sources(sources(_as_strings(paths)), top_k, threshold)
+        ranking = self.ranking(top_k, threshold)
+        results = self.run(sources(_as_strings(paths)), self.layout(workers), ranking=ranking)
+        return (Record(result.path, result.predictions, result.failure) for result in results)
 
-    def classify_sources(
-        self, inputs: Iterable[Source], top_k: int = 5, threshold: float = 0.0
-    ) -> Iterator[Record]:
-        """As `classify`, for inputs that are found already."""
+    def features(
+        self,
+        paths: Paths,
+        end_points: str | Sequence[str] = ("PreLogits",),
+        *,
+        pool: str = "none",
+        dtype: str = "float32",
+        workers: int = 0,
+    ) -> dict[str, NDArray[np.floating]]:
+        """Activations of end points (``inceptioncli model`` lists them), in memory.
+
+        Args:
+            paths: as in `classify`.
+            end_points: names of end points, or one name.
+            pool: over the positions: ``none``, ``avg`` or ``max``.
+            dtype: ``float32`` or ``float16``.
+            workers: as in `classify`.
+
+        Returns:
+            End point name to ``[rows, *shape]``, one row for each input, in order; positions of
+            1x1 are dropped (PreLogits: ``[rows, 2048]``).
+
+        Raises:
+            UsageError: an unknown end point, pool or type, or values that don't fit the type.
+            ImageError: an input can't be decoded; rows could no longer be told apart.
+        """
+        names = [end_points] if isinstance(end_points, str) else end_points
+        options = self.feature_options(names, pool, dtype)
+        rows: dict[str, list[NDArray[np.floating]]] = {name: [] for name in options.end_points}
+        inputs = sources(_as_strings(paths))
+        for result in self.run(inputs, self.layout(workers), features=options):
+            if result.failure is not None:
+                code, message = result.failure
+                raise ImageError(code, f"{printable(result.path)}: {message}")
+            for name, values in result.features.items():
+                rows[name].append(values)
+        return {
+            name: np.array(rows[name], options.dtype).reshape(-1, *shape)
+            for name, shape in self.row_shapes(options).items()
+        }
+
+    def ranking(self, top_k: int = 5, threshold: float = 0.0) -> Ranking:
+        """What `run` needs to give predictions; raises as `classify`."""
         if top_k < 1:
             raise UsageError(f"top-k {top_k} is not 1 or more")
         if not 0 <= threshold <= 1:
             raise UsageError(f"threshold {threshold} is not in [0, 1]")
-        if not self.model.graph.classes:
+        if not self.ready.model.graph.classes:
             raise WeightsError(
-                f"{self.model.source} has no classifier (a file without the top); "
+                f"{self.ready.model.source} has no classifier (a file without the top); "
                 "it gives features only"
             )
-        results = pipeline.run(inputs, self.engine, [PREDICTIONS], crop=self.crop)
-        return (self._record(result, top_k, threshold) for result in results)
+        return Ranking(self.labels, top_k, threshold)
 
-    def features(
-        self, paths: Paths, end_points: str | Sequence[str] = ("PreLogits",)
-    ) -> dict[str, NDArray[np.float32]]:
-        """Activations of end points (``inceptioncli model`` lists them), in memory.
+    def feature_options(
+        self, end_points: Iterable[str], pool: str = "none", dtype: str = "float32"
+    ) -> FeatureOptions:
+        """What `run` needs to give features; each end point once. Raises as `features`."""
+        known = self.ready.model.graph.end_points
+        names = tuple(dict.fromkeys(end_points))
+        for name in names:
+            if name not in known:
+                by_lower = {end_point.lower(): end_point for end_point in known}
+                near = difflib.get_close_matches(name.lower(), by_lower, 1)
+                hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
+                raise UsageError(f"unknown end point {name!r}{hint} Known: {', '.join(known)}")
+        if pool not in POOLS:
+            raise UsageError(f"unknown pool {pool!r}; expected {', '.join(POOLS)}")
+        if dtype not in DTYPES:
+            raise UsageError(f"unknown dtype {dtype!r}; expected {' or '.join(DTYPES)}")
+        return FeatureOptions(names, pool, dtype)
 
-        Returns:
-            End point name to float32 ``[rows, *shape]``, one row for each input, in order;
-            positions of 1x1 are dropped (PreLogits: ``[rows, 2048]``).
+    def row_shapes(self, options: FeatureOptions) -> dict[str, Shape]:
+        """End point name to the shape of one row of features."""
+        shapes = {end.name: end.shape for end in summarize(self.ready.model.graph).end_points}
+        return {name: row_shape(shapes[name], options.pool) for name in options.end_points}
 
-        Raises:
-            UsageError: an unknown end point.
-            ImageError: an input can't be decoded; rows could no longer be told apart.
-        """
-        # Each once, and one name is not taken for its letters.
-        end_points = (
-            [end_points] if isinstance(end_points, str) else list(dict.fromkeys(end_points))
+    def layout(self, workers: int | None) -> Layout:
+        """So many workers, or as many as the machine has room for, with threads to match."""
+        return layout.choose(workers, self.ready.memory)
+
+    def run(
+        self,
+        inputs: Iterable[Source],
+        layout: Layout,
+        *,
+        ranking: Ranking | None = None,
+        features: FeatureOptions = FeatureOptions(),
+        timeout: float = pipeline.TIMEOUT_S,
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> Generator[pipeline.Result, None, None]:
+        """Runs inputs that are found already through the graph; see `pipeline.run`."""
+        recipe = Recipe(
+            self.ready.open if layout.workers else self._open_here,
+            Decoding(self.ready.model.graph.image_size, self.crop),
+            self.ready.portable,
+            ranking,
+            features,
+            self.ready.model.source,
         )
-        for name in end_points:
-            if name not in self.model.graph.end_points:
-                raise UsageError(
-                    f"unknown end point {name!r}; known: {', '.join(self.model.graph.end_points)}"
-                )
-        rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in end_points}
-        inputs = sources(_as_strings(paths))
-        for result in pipeline.run(inputs, self.engine, end_points, crop=self.crop):
-            if result.failure is not None:
-                code, message = result.failure
-                raise ImageError(code, f"{printable(result.path)}: {message}")
-            for name in end_points:
-                rows[name].append(result.outputs[name])
-        shapes = {end.name: end.shape for end in summarize(self.model.graph).end_points}
-        return {
-            name: np.array(values, np.float32).reshape(-1, *_row_shape(shapes[name]))
-            for name, values in rows.items()
-        }
-
-    def _record(self, result: pipeline.Result, top_k: int, threshold: float) -> Record:
-        if result.failure is not None:
-            return Record(result.path, failure=result.failure)
-        probabilities = result.outputs[PREDICTIONS]
-        if not np.isfinite(probabilities).all():
-            raise WeightsError(
-                f"{self.model.source}: the probabilities are not numbers; "
-                "these weights' activations overflow"
-            )
-        # Stable: of equal probabilities the lower index comes first.
-        order = np.argsort(-probabilities, kind="stable")[:top_k]
-        return Record(
-            result.path,
-            tuple(
-                Prediction(index, *self.labels[index], float(str(probabilities[index])))
-                for index in map(int, order)
-                if probabilities[index] >= threshold
-            ),
+        values = sum(map(math.prod, self.row_shapes(features).values()))
+        return pipeline.run(
+            inputs,
+            recipe,
+            layout,
+            timeout=timeout,
+            output_bytes=values * np.dtype(features.dtype).itemsize,
+            while_waiting=while_waiting,
         )
 
-
-def _row_shape(shape: Shape) -> Shape:
-    """An end point's shape without positions of 1x1."""
-    return shape[2:] if shape[:2] == (1, 1) else shape
+    def _open_here(self, threads: int) -> Engine:
+        """This process's engine, opened once."""
+        if self._engine is None:
+            self._engine = self.ready.open(threads)
+        return self._engine
 
 
 def _as_strings(paths: Paths) -> Iterable[str]:

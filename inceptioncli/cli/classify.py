@@ -89,8 +89,10 @@ def classify(
         offline=offline,
         at_least=len(first),
     )
-    records = classifier.classify_sources(itertools.chain(first, found), top_k, threshold)
-    columns = min(top_k, classifier.model.graph.classes)
+    results = classifier.run(itertools.chain(first, found), classifier.layout(2), ranking=classifier.ranking(top_k, threshold))
+    from inceptioncli.records import Record
+    records = (Record(r.path, r.predictions, r.failure) for r in results)
+    columns = min(top_k, classifier.ready.model.graph.classes)
     writer = open_writer(format, sys.stdout.buffer, columns)
     ok = 0
     failures: Counter[str] = Counter()

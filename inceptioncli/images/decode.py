@@ -7,9 +7,10 @@ import importlib
 import io
 import os
 import re
+import select
 import stat
 import sys
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -29,6 +30,10 @@ _TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_PIXELS = (273, 279, 324, 325)
 _TooManyPixels = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WHITE = (255, 255, 255, 255)
+# No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
+_LARGEST_FILE = 1 << 30
+_CHUNK_BYTES = 1 << 20
+_NUL_IN_NAME = "no file has NUL in its name (is -0 missing?)"
 
 
 def load_image(path: str, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
@@ -55,17 +60,20 @@ def read_bytes(path: str) -> bytes:
         ImageError: unreadable, not an image, of a format that is not allowed, or changed while
             it was read.
     """
+    if path == STDIN:
+        return read_stream(path)
     try:
-        if path == STDIN:
-            return _read(sys.stdin.buffer)
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
-            data = _read(file)
+            head = file.read(HEAD_BYTES)
+            _allowed_format(head)
+            _check_size(before.st_size)
+            data = head + file.read()
             after = os.fstat(file.fileno())
     except OSError as error:
         raise ImageError(*failure_to_read(error)) from error
     except ValueError as error:
-        raise ImageError("not_found", "no file has NUL in its name (is -0 missing?)") from error
+        raise ImageError("not_found", _NUL_IN_NAME) from error
     except MemoryError as error:
         raise ImageError("out_of_memory", "not enough memory to read this file") from error
     if stat.S_ISREG(after.st_mode) and (
@@ -74,6 +82,31 @@ def read_bytes(path: str) -> bytes:
     ):
         raise ImageError("changed_during_read", "the file changed while it was read; try again")
     return data
+
+
+def read_stream(path: str, timeout: float | None = None) -> bytes:
+    """Reads standard input (``-``), a named pipe or a device to its end, if its head is an image's.
+
+    Args:
+        path: what to read.
+        timeout: seconds to wait when nothing comes; standard input may take as long as it likes.
+
+    Raises:
+        ImageError: unreadable, not an image, or nothing came.
+    """
+    try:
+        if path == STDIN:
+            # The descriptor itself: a buffered stream has a lock that an interrupt would trip on.
+            return _read_to_end(sys.stdin.fileno(), None)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            return _read_to_end(handle, timeout)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise ImageError(*failure_to_read(error)) from error
+    except ValueError as error:
+        raise ImageError("not_found", _NUL_IN_NAME) from error
 
 
 def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
@@ -102,14 +135,32 @@ def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
     return pixels
 
 
-def _read(file: BinaryIO) -> bytes:
-    head = file.read(HEAD_BYTES)
-    _allowed_format(head)
-    return head + file.read()
+def _read_to_end(handle: int, timeout: float | None) -> bytes:
+    data = bytearray()
+    while True:
+        if timeout is not None and hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if not poll.poll(timeout * 1000):
+                raise ImageError("timeout", f"nothing came for {timeout:g} s")
+        chunk = os.read(handle, _CHUNK_BYTES)
+        if not chunk:
+            return bytes(data)
+        data += chunk
+        if len(data) - len(chunk) < HEAD_BYTES <= len(data):
+            _allowed_format(data[:HEAD_BYTES])
+        _check_size(len(data))
 
 
-def _allowed_format(head: bytes) -> str:
-    signature = identify(head[:HEAD_BYTES])
+def _check_size(size: int) -> None:
+    if size > _LARGEST_FILE:
+        raise ImageError(
+            "out_of_memory", f"the file is larger than {_LARGEST_FILE >> 20} MiB; such files are not read"
+        )
+
+
+def _allowed_format(head: bytes | bytearray) -> str:
+    signature = identify(bytes(head[:HEAD_BYTES]))
     expected = f"expected {', '.join(ALLOWED_FORMATS[:-1])} or {ALLOWED_FORMATS[-1]}"
     if signature is None:
         what = "the file is empty" if not head else "not an image by its content"

@@ -68,8 +68,10 @@ def read_list(file: BufferedIOBase, *, nul_separated: bool = False) -> Iterator[
     """
     separator = b"\0" if nul_separated else b"\n"
     rest = b""
-    # read1: what is there now, so that the first path of a slow `find` is not kept waiting.
-    while chunk := file.read1(1 << 16):
+    # What is there now, so that the first path of a slow `find` is not kept waiting; from below
+    # the buffer, whose lock an interrupt would trip on.
+    raw = getattr(file, "raw", file)
+    while chunk := raw.read(1 << 16):
         *entries, rest = (rest + chunk).split(separator)
         yield from _entries(entries, nul_separated)
     yield from _entries([rest], nul_separated)

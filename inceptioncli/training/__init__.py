@@ -129,16 +129,16 @@ class _Run:
 
     def head(self) -> Trained:
         """Features once, then the softmax layer."""
-        from inceptioncli.engine.select import open_engine
+        from inceptioncli.engine.select import prepare
         from inceptioncli.training import head
         from inceptioncli.training.features import extract
 
         assert self.chosen is not None
         assert self.start is not None
-        engine = open_engine(self.chosen, "cpu", "float32", offline=self.options.offline).engine
+        ready = prepare(self.chosen, "cpu", "float32", offline=self.options.offline)
         features = extract(
             self.labelled.examples,
-            engine,
+            ready,
             crop=self.crop,
             folder=self.workspace.features(self.chosen.sha256, self.crop),
         )

@@ -13,8 +13,10 @@ from safetensors.numpy import load_file
 from tqdm import tqdm
 
 from inceptioncli import pipeline
-from inceptioncli.engine.base import Engine
+from inceptioncli.engine.select import Ready
 from inceptioncli.images.sources import Source
+from inceptioncli.pipeline import layout
+from inceptioncli.pipeline.recipe import Decoding, FeatureOptions, Recipe
 from inceptioncli.training.data import Example, Skipped, file_stamp
 from inceptioncli.weights.formats.own import write_arrays
 
@@ -25,8 +27,6 @@ _logger = logging.getLogger(__name__)
 
 # A kill costs at most so many images' features.
 _SHARD_IMAGES = 256
-# Decoding a camera's picture takes longer than its features.
-_DECODE_AHEAD = 8
 _END_POINT = "PreLogits"
 
 
@@ -45,7 +45,7 @@ class _Row(NamedTuple):
     values: NDArray[np.float32]
 
 
-def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder: Path) -> Features:
+def extract(examples: Sequence[Example], ready: Ready, *, crop: float, folder: Path) -> Features:
     """PreLogits ``[2048 * depth multiplier]`` of every example, kept in ``folder`` as they come.
 
     An interrupted extraction goes on with the images that are not there yet, or have changed.
@@ -68,14 +68,18 @@ def extract(examples: Sequence[Example], engine: Engine, *, crop: float, folder:
     skipped: list[Skipped] = []
     fresh: list[_Row] = []
     number = len(shards)
-    results = pipeline.run(
-        map(Source, missing), engine, [_END_POINT], crop=crop, decode_ahead=_DECODE_AHEAD
+    recipe = Recipe(
+        ready.open,
+        Decoding(ready.model.graph.image_size, crop),
+        ready.portable,
+        features=FeatureOptions((_END_POINT,)),
     )
+    results = pipeline.run(map(Source, missing), recipe, layout.choose(None, ready.memory))
     for result in tqdm(results, "features", len(missing), unit="image", leave=False, disable=None):
         if result.failure is not None:
             skipped.append(Skipped(result.path, result.failure.message))
             continue
-        row = _Row(result.path, stamps[result.path], result.outputs[_END_POINT].ravel())
+        row = _Row(result.path, stamps[result.path], result.features[_END_POINT])
         rows[row.path] = row.values
         fresh.append(row)
         if len(fresh) == _SHARD_IMAGES:

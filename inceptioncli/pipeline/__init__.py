@@ -1,0 +1,122 @@
+"""The pipeline: paths to results, in input order, in this process or in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import stat
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from inceptioncli.errors import ImageError
+from inceptioncli.images.decode import read_stream
+from inceptioncli.images.sources import STDIN, Source, failure_to_read
+from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.pipeline.layout import Layout
+from inceptioncli.pipeline.recipe import Output, Recipe
+from inceptioncli.pipeline.workers import Input, map_in_workers
+from inceptioncli.records import Failure, Prediction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TIMEOUT_S = 30.0
+# So many answers may wait for their turn behind a slow one, within so many bytes for each worker.
+_AHEAD = 64
+_AHEAD_BYTES = 64 << 20
+
+
+class Result(NamedTuple):
+    """What became of one input: predictions and features, or a failure."""
+
+    path: str
+    predictions: tuple[Prediction, ...] = ()
+    features: dict[str, NDArray[np.floating]] = {}  # noqa: RUF012  # a default nobody changes
+    failure: Failure | None = None
+
+
+def run(
+    sources: Iterable[Source],
+    recipe: Recipe,
+    layout: Layout,
+    *,
+    timeout: float = TIMEOUT_S,
+    output_bytes: int = 0,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Generator[Result, None, None]:
+    """Follows the recipe for each input; results come in order, each as soon as it is there.
+
+    Args:
+        sources: the inputs, taken as they are needed.
+        recipe: what is done with each.
+        layout: 0 workers for this process alone, where a decoder that crashes or hangs takes the
+            run with it.
+        timeout: seconds that an image may take in a worker.
+        output_bytes: size of one result, for a bound on the memory of those that wait.
+        while_waiting: called now and then while workers keep everybody waiting.
+    """
+    inputs = (_input(source, timeout) for source in sources)
+    with contextlib.closing(
+        _run_here(inputs, recipe, layout.threads)
+        if layout.workers == 0
+        else _run_in_workers(inputs, recipe, layout, timeout, output_bytes, while_waiting)
+    ) as answers:
+        for path, answer in answers:
+            if isinstance(answer, Failure):
+                yield Result(path, failure=answer)
+            else:
+                yield Result(path, *answer)
+
+
+_Answers = Generator[tuple[str, Output | Failure], None, None]
+
+
+def _run_here(inputs: Iterator[Input], recipe: Recipe, threads: int) -> _Answers:
+    engine = recipe.open_engine(threads)
+    for input in inputs:
+        with native_stderr_hidden():
+            image = recipe.decoding.decode(input)
+        yield input.path, image if isinstance(image, Failure) else recipe.infer(engine, image)
+
+
+def _run_in_workers(
+    inputs: Iterator[Input],
+    recipe: Recipe,
+    layout: Layout,
+    timeout: float,
+    output_bytes: int,
+    while_waiting: Callable[[], None],
+) -> _Answers:
+    options: dict[str, Any] = {
+        "count": layout.workers,
+        "timeout": timeout,
+        "ahead": min(_AHEAD, max(2, _AHEAD_BYTES // max(1, output_bytes))) * layout.workers,
+        "while_waiting": while_waiting,
+    }
+    if recipe.portable:
+        yield from map_in_workers(inputs, functools.partial(recipe.start, layout.threads), **options)
+        return
+    engine = recipe.open_engine(layout.threads)
+    with contextlib.closing(map_in_workers(inputs, recipe.decoding.start, **options)) as decoded:
+        for path, image in decoded:
+            yield path, image if isinstance(image, Failure) else recipe.infer(engine, image)
+
+
+def _input(source: Source, timeout: float) -> Input:
+    """A source as a worker can take it: failures told early, streams read here."""
+    path, failure = source
+    if failure is not None:
+        return Input(path, failure=failure)
+    try:
+        if path != STDIN and stat.S_ISREG(os.stat(path).st_mode):
+            return Input(path)
+        return Input(path, read_stream(path, timeout))
+    except OSError as error:
+        return Input(path, failure=failure_to_read(error))
+    except ValueError:  # NUL in its name
+        return Input(path)
+    except ImageError as error:
+        return Input(path, failure=Failure(error.code, str(error)))

@@ -1,0 +1,58 @@
+"""The layout: how many worker processes, with how many threads each, a machine has room for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+# Workers may take so much of the memory that is there to be had.
+_SHARE_OF_MEMORY = 0.75
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class Layout(NamedTuple):
+    """``workers`` processes (0: this one alone) that run the graph on ``threads`` threads each."""
+
+    workers: int
+    threads: int
+
+
+def choose(workers: int | None, bytes_per_worker: int) -> Layout:
+    """One worker for each core, as far as memory goes; the graph runs best on a thread of its own.
+
+    Args:
+        workers: so many, whatever the machine is like; None to choose.
+        bytes_per_worker: memory that a worker takes.
+    """
+    available = cores()
+    if workers is None:
+        room = int(_available_memory() * _SHARE_OF_MEMORY) // bytes_per_worker
+        workers = max(1, min(available, room))
+    return Layout(workers, max(1, available // max(1, workers)))
+
+
+def cores() -> int:
+    """Cores that this process may use; a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    try:  # Linux, cgroup v2: "max 100000", or microseconds of processor time in a period of so many
+        quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return count
+
+
+def _available_memory() -> int:
+    """Bytes that can be had without swapping, of the machine and of the container."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return available
+    return max(0, min(available, limit - used))

@@ -1,0 +1,171 @@
+"""The recipe: what is done with one input, in whichever process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from inceptioncli.engine.base import Engine
+from inceptioncli.errors import ImageError, UsageError, WeightsError
+from inceptioncli.images.decode import decode, read_bytes
+from inceptioncli.labels import Label
+from inceptioncli.pipeline.workers import Input
+from inceptioncli.records import Failure, Prediction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PREDICTIONS = "Predictions"
+POOLS = ("none", "avg", "max")
+DTYPES = ("float32", "float16")
+
+
+class Ranking(NamedTuple):
+    """Predictions that are wanted: the ``top_k`` classes that reach the threshold."""
+
+    labels: tuple[Label, ...]
+    top_k: int
+    threshold: float
+
+
+class FeatureOptions(NamedTuple):
+    """End points that are wanted, pooled over their positions (`POOLS`), of a type in `DTYPES`."""
+
+    end_points: tuple[str, ...] = ()
+    pool: str = "none"
+    dtype: str = "float32"
+
+
+class Output(NamedTuple):
+    """What came of an image: predictions, most probable first; end point to ``[*shape]``."""
+
+    predictions: tuple[Prediction, ...]
+    features: dict[str, NDArray[np.floating]]
+
+
+class Decoding(NamedTuple):
+    """How an input becomes pixels: the side of the result, the central fraction that is kept."""
+
+    image_size: int
+    crop: float
+
+    def start(self) -> Callable[[Input], NDArray[np.float32] | Failure]:
+        """What a worker that only decodes does."""
+        return self.decode
+
+    def decode(self, input: Input) -> NDArray[np.float32] | Failure:
+        """An input's pixels, float32 ``[S, S, 3]`` in [-1, 1]."""
+        if input.failure is not None:
+            return input.failure
+        try:
+            data = read_bytes(input.path) if input.data is None else input.data
+            return decode(data, size=self.image_size, crop=self.crop)
+        except ImageError as error:
+            return Failure(error.code, str(error))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an input becomes an `Output`.
+
+    Attributes:
+        open_engine: gives an engine that runs on so many threads.
+        decoding: how an input becomes pixels.
+        portable: whether each worker process may open an engine of its own, as on a CPU; a GPU
+            runs its one engine in this process. A portable recipe can be pickled.
+        ranking: how predictions are made; None for none.
+        features: which end points are kept.
+        source: where the weights come from, for messages.
+    """
+
+    open_engine: Callable[[int], Engine]
+    decoding: Decoding
+    portable: bool
+    ranking: Ranking | None = None
+    features: FeatureOptions = FeatureOptions()
+    source: str = ""
+
+    @property
+    def end_points(self) -> tuple[str, ...]:
+        """What the engine is asked for."""
+        names = dict.fromkeys(self.features.end_points)
+        return (*names, *([PREDICTIONS] if self.ranking and PREDICTIONS not in names else []))
+
+    def start(self, threads: int) -> Callable[[Input], Output | Failure]:
+        """Opens the engine and runs it once; gives the function that answers inputs."""
+        engine = self.open_engine(threads)
+        # The first run packs the weights and takes what memory the graph needs.
+        side = self.decoding.image_size
+        engine.run(np.zeros((1, side, side, 3), np.float32), self.end_points)
+
+        def answer(input: Input) -> Output | Failure:
+            image = self.decoding.decode(input)
+            return image if isinstance(image, Failure) else self.infer(engine, image)
+
+        return answer
+
+    def infer(self, engine: Engine, image: NDArray[np.float32]) -> Output:
+        """Runs one image through the graph and keeps what is wanted.
+
+        Raises:
+            WeightsError: probabilities that are not numbers.
+            UsageError: features that do not fit the type they are wanted in.
+        """
+        outputs = {
+            name: values[0] for name, values in engine.run(image[None], self.end_points).items()
+        }
+        predictions: tuple[Prediction, ...] = ()
+        if self.ranking:
+            predictions = _rank(outputs[PREDICTIONS], self.ranking, self.source)
+        pool, dtype = self.features.pool, np.dtype(self.features.dtype)
+        features = {
+            name: _cast(name, _pooled(outputs[name], pool), dtype)
+            for name in self.features.end_points
+        }
+        return Output(predictions, features)
+
+
+def row_shape(shape: tuple[int, ...], pool: str) -> tuple[int, ...]:
+    """An end point's shape ``[*shape]`` as a row of features: pooled, without positions of 1x1."""
+    return shape[2:] if len(shape) == 3 and (pool != "none" or shape[:2] == (1, 1)) else shape
+
+
+def _rank(
+    probabilities: NDArray[np.float32], ranking: Ranking, source: str
+) -> tuple[Prediction, ...]:
+    if not np.isfinite(probabilities).all():
+        raise WeightsError(
+            f"{source}: the probabilities are not numbers; these weights' activations overflow"
+        )
+    # Stable: of equal probabilities the lower index comes first.
+    order = np.argsort(-probabilities, kind="stable")[: ranking.top_k]
+    return tuple(
+        Prediction(index, *ranking.labels[index], float(str(probabilities[index])))
+        for index in map(int, order)
+        if probabilities[index] >= ranking.threshold
+    )
+
+
+def _pooled(values: NDArray[np.float32], pool: str) -> NDArray[np.float32]:
+    """``[H, W, C]`` to ``[C]`` if it is to be pooled or has one position; all else as it is."""
+    if values.ndim == 3 and pool == "max":
+        return values.max(axis=(0, 1))
+    if values.ndim == 3 and pool == "avg":
+        return values.mean(axis=(0, 1), dtype=np.float32)
+    return values.reshape(row_shape(values.shape, pool))
+
+
+def _cast(
+    name: str, values: NDArray[np.float32], dtype: np.dtype[np.floating]
+) -> NDArray[np.floating]:
+    with np.errstate(over="ignore"):
+        cast = values.astype(dtype)
+    if not np.isfinite(cast).all() and np.isfinite(values).all():
+        raise UsageError(
+            f"{name}: the value {values.flat[np.abs(values).argmax()]:g} does not fit {dtype} "
+            f"(at most {np.finfo(dtype).max:g}); use --dtype float32"
+        )
+    return cast

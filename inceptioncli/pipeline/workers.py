@@ -1,0 +1,441 @@
+"""Worker processes that survive what images do to them: every input is answered, in input order.
+
+Each worker has a pipe of its own and answers its inputs one after the other, so that it is always
+known which input a worker was at when it died or hung, and whatever it leaves in its pipe harms
+nobody. Pools of libraries (concurrent.futures, pebble 5.2) have one pipe for the results of all
+workers: when one is killed while it sends, the pipe is cut off and the whole run stuck.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from multiprocessing import connection
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
+from typing import Any, NamedTuple, TypeVar
+
+from inceptioncli.errors import InceptionError
+from inceptioncli.records import Failure
+
+_logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# What a worker may take on top of what the graph needs: enough for any picture within Pillow's
+# limit of pixels, and a bound on what a hostile one can do to the machine.
+HEADROOM_BYTES = 1 << 30
+# A worker starts on its next input while its last answer is on the way. More of them waiting
+# would only come later when this worker hangs.
+_DEPTH = 2
+# Signals by which a process dies of its own fault. Other deaths have been brought about from
+# outside (the kernel in want of memory, an operator), so the input gets another try.
+_FAULTS = {
+    int(getattr(signal, name))
+    for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP")
+    if hasattr(signal, name)
+}
+_TRIES = 2
+# So many workers in a row may die before they are ready.
+_STARTS = 3
+_LONGEST_WAIT_S = 1.0
+
+
+class Input(NamedTuple):
+    """One input as it goes to a worker.
+
+    ``data`` is there when only this process could read it (standard input, a named pipe),
+    ``failure`` when it is answered already.
+    """
+
+    path: str
+    data: bytes | None = None
+    failure: Failure | None = None
+
+
+def map_in_workers(
+    inputs: Iterable[Input],
+    start: Callable[[], Callable[[Input], Answer | Failure]],
+    *,
+    count: int,
+    timeout: float,
+    ahead: int,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Generator[tuple[str, Answer | Failure], None, None]:
+    """Answers inputs in worker processes, in order, each when it and all before it are answered.
+
+    A worker that dies or hangs costs the one input that it was at. An exception in a worker comes
+    out here. Closing the generator ends the workers.
+
+    Args:
+        inputs: taken in a thread, as they are needed.
+        start: called once in each process, gives the function that answers; it and the answers
+            are picklable.
+        count: so many processes, started as inputs come, 1 or more.
+        timeout: seconds that an answer may take; then its worker is killed.
+        ahead: so many inputs at most are taken whose answers have not been passed on.
+        while_waiting: called about once a second, or oftener, while the next answer is not there.
+
+    Raises:
+        InceptionError: workers die before they begin.
+    """
+    crew = _Crew(start, count, timeout, ahead)
+    feed = _Feed(inputs, ahead)
+    try:
+        while True:
+            crew.hand_out(feed)
+            while crew.slots and crew.slots[0].answer is not None:
+                slot = crew.slots.popleft()
+                yield slot.input.path, slot.answer
+                crew.hand_out(feed)
+            if feed.ended and not crew.slots:
+                return
+            crew.collect(feed)
+            while_waiting()
+    finally:
+        feed.close()
+        crew.dismiss()
+
+
+class _Crew:
+    """The workers, and the inputs whose answers have not been passed on.
+
+    Attributes:
+        slots: those inputs, in order.
+    """
+
+    def __init__(
+        self, start: Callable[[], Callable[[Input], Any]], count: int, timeout: float, ahead: int
+    ) -> None:
+        self.slots: deque[_Slot] = deque()
+        self._start = start
+        self._count = count
+        self._timeout = timeout
+        self._ahead = ahead
+        self._workers: list[_Worker] = []
+        self._again: deque[_Slot] = deque()  # lost with a worker through no fault of their own
+        self._deaths_at_start = 0
+        self._looked_at = time.monotonic()
+
+    def hand_out(self, feed: _Feed) -> None:
+        """Gives inputs to workers that have room for them."""
+        while self._again or len(self.slots) < self._ahead:
+            slot = self._again[0] if self._again else feed.peek()
+            if slot is None:
+                return
+            if slot.answer is None:
+                self._start_workers(feed)
+                worker = min(self._workers, key=lambda worker: (not worker.ready, worker.load))
+                # One with content of its own goes only where somebody is there to receive it:
+                # a full pipe in both directions would be a deadlock.
+                depth = _DEPTH if slot.input.data is None else 1
+                if not worker.ready or worker.load >= depth:
+                    return
+                if not worker.give(slot):
+                    self._bury(worker)
+                    continue
+            if self._again:
+                self._again.popleft()
+            else:
+                feed.pop()
+                self.slots.append(slot)
+
+    def _start_workers(self, feed: _Feed) -> None:
+        if len(self._workers) == self._count:
+            return
+        feed.ring()  # For the next one that is put in, too.
+        unanswered = sum(slot.answer is None for slot in self.slots)
+        wanted = min(self._count, unanswered + feed.size)
+        while len(self._workers) < wanted:
+            self._workers.append(_Worker(self._start))
+
+    def collect(self, feed: _Feed) -> None:
+        """Waits for something to happen, and sees to it."""
+        begun = time.monotonic()
+        self._forgive(begun - self._looked_at)
+        deadlines = [worker.since + self._timeout for worker in self._workers if worker.given]
+        patience = max(0.0, min(deadlines, default=begun + _LONGEST_WAIT_S) - begun)
+        patience = min(patience, _LONGEST_WAIT_S)
+        by_connection: dict[Any, _Worker] = {w.connection: w for w in self._workers}
+        happened = connection.wait([*by_connection, feed.news], patience)
+        self._looked_at = time.monotonic()
+        self._forgive(self._looked_at - begun - patience)
+        for ready in happened:
+            if ready is feed.news:
+                feed.hear()
+            elif not self._hear(by_connection[ready]):
+                self._bury(by_connection[ready])
+        for worker in tuple(self._workers):
+            late = self._looked_at > worker.since + self._timeout
+            if worker.given and late and worker.connection not in happened:
+                message = f"no answer within {self._timeout:g} s; its worker was ended"
+                worker.given[0].answer = Failure("timeout", message)
+                self._bury(worker, patience=0)
+
+    def dismiss(self) -> None:
+        """Ends the workers, whatever they are at."""
+        for worker in self._workers:
+            worker.end(patience=0)
+        self._workers.clear()
+
+    def _forgive(self, seconds: float) -> None:
+        """Takes time off that was no work: we were not looking, or all stopped (Ctrl-Z, sleep)."""
+        if seconds > _LONGEST_WAIT_S:
+            for worker in self._workers:
+                worker.since += seconds
+
+    def _hear(self, worker: _Worker) -> bool:
+        """Takes a worker's message; False if it is dead."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            return False
+        if isinstance(message, BaseException):
+            raise message
+        if not worker.ready:
+            worker.ready = True
+            self._deaths_at_start = 0
+            return True
+        worker.given.popleft().answer = message
+        worker.since = time.monotonic()
+        return True
+
+    def _bury(self, worker: _Worker, patience: float = 2.0) -> None:
+        """Removes a worker; what it was at is answered or tried again, what waited goes on."""
+        with contextlib.suppress(OSError, EOFError):
+            while worker.connection.poll(0) and self._hear(worker):
+                pass  # What it sent before it died counts.
+        self._workers.remove(worker)
+        code = worker.end(patience)
+        if worker.ready:
+            if worker.given and worker.given[0].answer is None:
+                _blame(worker.given[0], code)
+        else:
+            self._deaths_at_start += 1
+            if self._deaths_at_start == _STARTS:
+                raise InceptionError(
+                    f"worker processes end before they begin ({_manner(code)}); "
+                    "is there memory for them? Fewer: --workers 1"
+                )
+        again = [slot for slot in worker.given if slot.answer is None]
+        self._again = deque([*again, *self._again])
+
+
+class _Slot:
+    """An input's place in the order, and its answer when there is one."""
+
+    def __init__(self, input: Input) -> None:
+        self.input = input
+        self.answer: Any = input.failure
+        self.tries = 0
+
+
+class _Worker:
+    """One process, and what it has been given and not answered, oldest first.
+
+    Attributes:
+        since: when it began the oldest.
+    """
+
+    def __init__(self, start: Callable[[], Callable[[Input], Any]]) -> None:
+        context = multiprocessing.get_context("spawn")  # No locks of our threads are inherited.
+        self.connection, theirs = context.Pipe()
+        quiet = not _logger.isEnabledFor(logging.DEBUG)
+        self._process = context.Process(target=_work, args=(theirs, start, quiet), daemon=True)
+        with _interrupts_blocked():
+            self._process.start()
+        theirs.close()
+        self.ready = False
+        self.given: deque[_Slot] = deque()
+        self.since = 0.0
+
+    @property
+    def load(self) -> int:
+        return len(self.given)
+
+    def give(self, slot: _Slot) -> bool:
+        """Hands an input over; False if nobody is there to take it."""
+        try:
+            self.connection.send(slot.input)
+        except OSError:
+            return False
+        if not self.given:
+            self.since = time.monotonic()
+        self.given.append(slot)
+        return True
+
+    def end(self, patience: float) -> int:
+        """Waits so many seconds for the process to end itself, then kills it; its exit code."""
+        self.connection.close()
+        self._process.join(patience)
+        self._process.kill()
+        self._process.join()
+        return self._process.exitcode or 0
+
+
+def _blame(slot: _Slot, code: int) -> None:
+    """Answers for an input at which a worker died, unless it may have another try."""
+    slot.tries += 1
+    if -code in _FAULTS:
+        message = f"the decoder ended its process ({_manner(code)})"
+        slot.answer = Failure("decoder_crashed", message)
+    elif slot.tries == _TRIES and -code == getattr(signal, "SIGKILL", None):
+        message = f"its worker was killed {_TRIES} times, most often for want of memory"
+        slot.answer = Failure("out_of_memory", message)
+    elif slot.tries == _TRIES:
+        message = f"its worker ended {_TRIES} times ({_manner(code)})"
+        slot.answer = Failure("decoder_crashed", message)
+
+
+class _Feed:
+    """Takes inputs in a thread, so that a slow source holds up no answers.
+
+    Attributes:
+        news: a connection that becomes readable when there may be something to take.
+    """
+
+    def __init__(self, inputs: Iterable[Input], size: int) -> None:
+        self.news, self._bell = multiprocessing.Pipe(duplex=False)
+        self._inputs = inputs
+        self._queue: queue.Queue[_Slot | BaseException | None] = queue.Queue(size)
+        self._next: _Slot | None = None
+        self._hungry = threading.Event()
+        self._closed = threading.Event()
+        self.ended = False
+        self._thread = threading.Thread(target=self._take, daemon=True)
+        self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """At least so many inputs are there to be taken."""
+        return self._queue.qsize() + (self._next is not None)
+
+    def peek(self) -> _Slot | None:
+        """The next input, None if none is there now.
+
+        Raises:
+            BaseException: what the source of inputs raised.
+        """
+        if self._next is None and not self.ended:
+            self.ring()
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return None
+            if isinstance(item, BaseException):
+                raise item
+            self._next = item
+            self.ended = item is None
+        return self._next
+
+    def pop(self) -> None:
+        """Takes the input that `peek` gave."""
+        self._next = None
+
+    def ring(self) -> None:
+        """Asks for `news` of the next input that is put in."""
+        self._hungry.set()
+
+    def hear(self) -> None:
+        """Takes a piece of news."""
+        self.news.recv_bytes()
+
+    def close(self) -> None:
+        """Tells the thread to end; one that is kept waiting by its source ends with the process."""
+        self._closed.set()
+
+    def _take(self) -> None:
+        try:
+            for item in self._inputs:
+                if not self._put(_Slot(item)):
+                    return
+            self._put(None)
+        except BaseException as error:
+            self._put(error)
+
+    def _put(self, item: _Slot | BaseException | None) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=0.5)
+            except queue.Full:
+                continue
+            if self._hungry.is_set():
+                self._hungry.clear()
+                with contextlib.suppress(OSError):  # Unheard, it is noticed a second later.
+                    self._bell.send_bytes(b"")
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started inside never sees Ctrl-C, not even while Python starts."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _manner(code: int) -> str:
+    with contextlib.suppress(ValueError):
+        if code < 0:
+            return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _work(
+    pipe: connection.Connection,
+    start: Callable[[], Callable[[Input], Any]],
+    quiet: bool,
+) -> None:
+    """What a worker process does, until its pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if quiet:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+    try:
+        answer = start()
+        _limit_memory()
+        pipe.send(None)
+        while True:
+            pipe.send(answer(pipe.recv()))
+    except (EOFError, ConnectionError):
+        return  # The parent has gone, or has no more use for this worker.
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            pipe.send(ExceptionWithTraceback(error, error.__traceback__))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _limit_memory() -> None:
+    """Lets a hostile picture take so much and no more; what goes beyond is a MemoryError."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = used + HEADROOM_BYTES
+    if soft == resource.RLIM_INFINITY or limit < soft:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
