@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import inceptioncli
 from inceptioncli import pipeline
 from inceptioncli.engine import select
 from inceptioncli.engine.base import Engine
@@ -22,6 +25,7 @@ from inceptioncli.pipeline import layout
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.pipeline.recipe import (
     DTYPES,
+    NO_FEATURES,
     POOLS,
     Decoding,
     FeatureOptions,
@@ -201,13 +205,28 @@ class Classifier:
         """So many workers, or as many as the machine has room for, with threads to match."""
         return layout.choose(workers, self.ready.memory)
 
+    def provenance(self) -> dict[str, Any]:
+        """What results depend on, apart from options and images, as JSON can hold it."""
+        ready = self.ready
+        labels = json.dumps([*self.labels]).encode()
+        side = ready.model.graph.image_size
+        return {
+            "version": inceptioncli.__version__,
+            "weights": {"name": ready.weights.given, "sha256": ready.weights.sha256},
+            "engine": ready.engine,
+            "precision": ready.precision,
+            "crop": self.crop,
+            "resize": f"squashed to {side}x{side}, bilinear, antialiased",
+            "labels": {"classes": len(self.labels), "sha256": hashlib.sha256(labels).hexdigest()},
+        }
+
     def run(
         self,
         inputs: Iterable[Source],
         layout: Layout,
         *,
         ranking: Ranking | None = None,
-        features: FeatureOptions = FeatureOptions(),
+        features: FeatureOptions = NO_FEATURES,
         timeout: float = pipeline.TIMEOUT_S,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> Generator[pipeline.Result, None, None]:

@@ -61,3 +61,9 @@ class ForeignOutputError(InceptionError):
 
 class DivergedError(UsageError):
     """A loss that was no number from the start; most often the learning rate is too high."""
+
+
+class TooManyFailuresError(InceptionError):
+    """More inputs failed than the user allows."""
+
+    exit_code = 8

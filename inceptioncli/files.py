@@ -33,18 +33,21 @@ def replacing(target: Path) -> Iterator[Path]:
         try:
             yield beside
             beside.chmod(0o666 & ~_umask())
-            _flush(beside)
+            flush(beside)
             beside.replace(target)
-            if os.name == "posix":  # Windows can't open a folder to flush it.
-                _flush(target.parent)
+            flush(target.parent)
         except OSError as error:
             raise OutputError(f"{target}: cannot write: {error.strerror or error}") from error
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+def flush(path: Path) -> None:
+    """Makes what was written to a file, or the names in a folder, safe from the machine's crash."""
+    folder = path.is_dir()
+    if folder and os.name != "posix":
+        return  # Windows can't open a folder to flush it.
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

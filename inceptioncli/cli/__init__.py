@@ -15,6 +15,7 @@ import click
 
 from inceptioncli import __version__
 from inceptioncli.cli.classify import classify
+from inceptioncli.cli.features import features
 from inceptioncli.cli.model import model
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
 from inceptioncli.cli.train import train
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for _command in (classify, train, model, weights):
+for _command in (classify, features, train, model, weights):
     cli.add_command(_command)
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import sys
-from collections import Counter
-from collections.abc import Iterable
-from io import BufferedIOBase
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from inceptioncli.cli.options import debug_option, graph_options, input_options
-from inceptioncli.output import FORMATS, open_writer
+from inceptioncli.cli.batch import Batch, Found, batch_options, continuable, work_through
+from inceptioncli.cli.options import (
+    GraphOptions,
+    Inputs,
+    debug_option,
+    graph_options,
+    input_options,
+)
+from inceptioncli.records import Record
 from inceptioncli.terminal import printable
 
-SOME_FAILED = 3
-NONE_CLASSIFIED = 4
+if TYPE_CHECKING:
+    from inceptioncli.output import Writer
+    from inceptioncli.pipeline import Result
+
+FORMATS = ("text", "jsonl", "json", "csv", "parquet")
 
 
 @click.command()
@@ -40,103 +49,125 @@ NONE_CLASSIFIED = 4
     "-f",
     "--format",
     type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="Format of the results on standard output.",
+    help="Format of the results: on standard output text, jsonl, json or csv; in a file jsonl, "
+    "csv or parquet.  [default: text; of a file, what its suffix says]",
 )
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="File for the results, in place of standard output. The same command continues it.",
+)
+@click.option(
+    "--dump",
+    multiple=True,
+    metavar="END_POINT",
+    help="Write this end point's activations too, in the same pass; repeatable.",
+)
+@click.option(
+    "--dump-dir",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="DIR",
+    help="Folder for what --dump writes, as of `inceptioncli features`.",
+)
+@batch_options
 @graph_options
 @debug_option
-@click.pass_context
 def classify(
-    context: click.Context,
-    paths: tuple[str, ...],
-    input_list: BufferedIOBase | None,
-    nul_separated: bool,
+    inputs: Inputs,
     top_k: int,
     threshold: float,
-    format: str,
-    weights: str,
-    labels: str | None,
-    device: str,
-    precision: str,
-    crop: float | None,
-    offline: bool,
+    format: str | None,
+    output: Path | None,
+    dump: tuple[str, ...],
+    dump_dir: Path | None,
+    batch: Batch,
+    graph: GraphOptions,
 ) -> int:
-    """Print the most probable classes of images.
+    """Print the most probable classes of images, or write them to a file.
 
     PATHS are files, folders (searched for images, recursively), or - for one image on standard
-    input. Results go to standard output, each as soon as it is there; all else to standard error.
+    input. Results go to standard output, each as soon as it is there, or to a file, which the same
+    command continues after any interruption; all else goes to standard error.
 
     Exit codes: 0 all images classified; 2 usage; 3 some failed; 4 none could be classified;
-    5 weights missing or wrong; 6 output or cache can't be written.
+    5 weights missing or wrong; 6 output or cache can't be written; 7 the output belongs to another
+    run; 8 more failures than --max-errors.
     """
-    inputs = _inputs(paths, input_list, nul_separated)
+    inputs.check()
+    _check_outputs(format, output, dump, dump_dir, batch)
 
-    from inceptioncli.classifier import load
-    from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
-    from inceptioncli.images.sources import sources
+    from inceptioncli.output import file_format, open_table, open_writer
+    from inceptioncli.output.store import Arrays, Store
 
-    found = sources(inputs)
-    # How many there are matters to `auto` alone, and only where there is a GPU to choose.
-    undecided = device == "auto" and has_gpu()
-    first = list(itertools.islice(found, IMAGES_THAT_REPAY_A_GPU)) if undecided else []
-    classifier = load(
-        weights,
-        device=device,
-        precision=precision,
-        labels=labels,
-        crop=crop,
-        offline=offline,
-        at_least=len(first),
-    )
-    results = classifier.run(itertools.chain(first, found), classifier.layout(2), ranking=classifier.ranking(top_k, threshold))
-    from inceptioncli.records import Record
-    records = (Record(r.path, r.predictions, r.failure) for r in results)
+    if output is not None:
+        format = file_format(output, format)
+    found = Found(inputs, graph.device)
+    classifier = graph.load(found.at_least)
+    ranking = classifier.ranking(top_k, threshold)
+    features = classifier.feature_options(dump)
     columns = min(top_k, classifier.ready.model.graph.classes)
-    writer = open_writer(format, sys.stdout.buffer, columns)
-    ok = 0
-    failures: Counter[str] = Counter()
-    try:
-        for record in records:
-            writer.write(record)
-            if record.failure is None:
-                ok += 1
-                continue
-            failures[record.failure.code] += 1
-            if format == "text":
-                code, message = record.failure
-                click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
-    finally:
-        writer.close()  # An interrupted array is an array all the same.
-    return _summarize(ok, failures)
+    options = {
+        "command": "classify",
+        "top_k": top_k,
+        "threshold": threshold,
+        "format": format if output else None,
+        "dump": dump,
+    }
+    with contextlib.ExitStack() as stack:
+        store: Store | None = None
+        writer: Writer | None = None
+        if output is not None or dump_dir is not None:
+            store = Store(
+                {**classifier.provenance(), "options": options, **inputs.provenance()},
+                table=open_table(output, format, columns) if output and format else None,
+                arrays=Arrays(dump_dir, classifier.row_shapes(features), features.dtype)
+                if dump_dir
+                else None,
+                overwrite=batch.overwrite,
+                again=output is None,
+                retry_errors=batch.retry_errors,
+            )
+            stack.enter_context(continuable(store, str(output or dump_dir)))
+        if output is None:
+            writer = open_writer(format or "text", sys.stdout.buffer, columns)
+            stack.callback(writer.close)  # An interrupted array is an array all the same.
 
+        def keep(result: Result) -> None:
+            record = Record(result.path, result.predictions, result.failure)
+            if writer is not None:
+                writer.write(record)
+                if record.failure is not None and format in (None, "text"):
+                    code, message = record.failure
+                    click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
+            if store is not None:
+                store.append(record, result.features)
 
-def _inputs(
-    paths: tuple[str, ...], input_list: BufferedIOBase | None, nul_separated: bool
-) -> Iterable[str]:
-    if nul_separated and input_list is None:
-        raise click.UsageError("-0 goes with --input-list.")
-    if not paths and input_list is None:
-        raise click.UsageError(
-            "No images given. Name files or folders, - for standard input, or --input-list FILE."
+        return work_through(
+            found,
+            classifier,
+            batch,
+            keep,
+            ranking=ranking,
+            features=features,
+            store=store,
+            show_progress=output is not None or not sys.stdout.isatty(),
         )
-    if paths.count("-") + (input_list is sys.stdin.buffer) > 1:
-        raise click.UsageError("Standard input can be read only once.")
-    if input_list is None:
-        return paths
-
-    from inceptioncli.images.sources import read_list
-
-    return itertools.chain(paths, read_list(input_list, nul_separated=nul_separated))
 
 
-def _summarize(ok: int, failures: Counter[str]) -> int:
-    """Says how it went, if not well; returns the exit code."""
-    if failures:
-        counts = ", ".join(f"{count} {code}" for code, count in failures.most_common())
-        click.echo(f"{ok} ok, {failures.total()} failed ({counts})", err=True)
-    elif not ok:
-        click.echo("no images found", err=True)
-    if not ok:
-        return NONE_CLASSIFIED
-    return SOME_FAILED if failures else 0
+def _check_outputs(
+    format: str | None,
+    output: Path | None,
+    dump: tuple[str, ...],
+    dump_dir: Path | None,
+    batch: Batch,
+) -> None:
+    if bool(dump) != (dump_dir is not None):
+        raise click.UsageError("--dump END_POINT and --dump-dir DIR go together.")
+    if batch.retry_errors and output is None:
+        raise click.UsageError("--retry-errors goes with --output.")
+    if batch.overwrite and output is None and dump_dir is None:
+        raise click.UsageError("--overwrite goes with --output or --dump-dir.")
+    if output is None and format == "parquet":
+        raise click.UsageError("-f parquet goes with --output.")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
 from inceptioncli.engine.base import DEVICES, PRECISIONS
 from inceptioncli.weights.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from inceptioncli.classifier import Classifier
 
 ENVIRONMENT_PREFIX = "INCEPTIONCLI"
 LOGGER = "inceptioncli"
@@ -30,84 +37,168 @@ class SharedOption(click.Option):
         return super().resolve_envvar_value(ctx) or os.environ.get(shared) or None
 
 
-def graph_options(command: F) -> F:
-    """The options of every command that runs the graph."""
-    for option in reversed(
-        (
-            click.option(
-                "-w",
-                "--weights",
-                cls=SharedOption,
-                metavar="NAME|PATH",
-                default=DEFAULT,
-                show_default=True,
-                help="Weights by name (see `inceptioncli weights list`), or a weight file: Keras "
-                ".h5, slim checkpoint, frozen .pb, or .safetensors.",
-            ),
-            click.option(
-                "--labels",
-                cls=SharedOption,
-                metavar="FILE",
-                type=click.Path(readable=False),
-                help="Class names, one a line or JSON, in place of the model's own.",
-            ),
-            click.option(
-                "--device",
-                cls=SharedOption,
-                metavar="DEVICE",
-                default="auto",
-                show_default=True,
-                help=f"{DEVICES}. auto takes a GPU when there is one and there are enough "
-                "images to repay its start.",
-            ),
-            click.option(
-                "--precision",
-                cls=SharedOption,
-                type=click.Choice(PRECISIONS),
-                default="float32",
-                show_default=True,
-                help="Arithmetic: float32 or int8 on the CPU; float32, bfloat16 or float16 on "
-                "a GPU.",
-            ),
-            click.option(
-                "--crop",
-                cls=SharedOption,
-                metavar="FRACTION",
-                type=click.FloatRange(0, 1, min_open=True),
-                help="Central part of each side that is kept before resizing; 1.0 is the whole "
-                "image, 0.875 is slim's published evaluation.  [default: the model's, "
-                "mostly 1.0]",
-            ),
-            click.option(
-                "--offline", cls=SharedOption, is_flag=True, help="Never use the network."
-            ),
+def collected(name: str, kind: type[Any], *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one argument of the command: ``name``, a NamedTuple of their values."""
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def collecting(**values: Any) -> Any:
+            fields = {field: values.pop(field) for field in kind._fields}
+            return command(**values, **{name: kind(**fields)})
+
+        decorated: Any = collecting
+        for option in reversed(options):
+            decorated = option(decorated)
+        return cast(F, decorated)
+
+    return decorate
+
+
+class GraphOptions(NamedTuple):
+    """Which graph runs, where, and on what part of the picture."""
+
+    weights: str
+    labels: str | None
+    device: str
+    precision: str
+    crop: float | None
+    offline: bool
+
+    def load(self, at_least: int) -> Classifier:
+        """The classifier for ``at_least`` so many images; raises as `inceptioncli.load`."""
+        from inceptioncli.classifier import load
+
+        return load(
+            self.weights,
+            device=self.device,
+            precision=self.precision,
+            labels=self.labels,
+            crop=self.crop,
+            offline=self.offline,
+            at_least=at_least,
         )
-    ):
-        command = option(command)
-    return command
 
 
-def input_options(command: F) -> F:
-    """The arguments and options that name inputs."""
-    for option in (
-        click.option(
-            "-0",
-            "nul_separated",
-            is_flag=True,
-            help="Entries of the input list end with NUL (find -print0).",
-        ),
-        click.option(
-            "-i",
-            "--input-list",
-            metavar="FILE",
-            type=click.File("rb", lazy=False),
-            help="File with paths, one a line; - for standard input.",
-        ),
-        # Readable or not is for the record to say; Click would refuse the whole run.
-        click.argument("paths", nargs=-1, type=click.Path(readable=False)),
-    ):
-        command = option(command)
-    return command
+# The options of every command that runs the graph.
+graph_options = collected(
+    "graph",
+    GraphOptions,
+    click.option(
+        "-w",
+        "--weights",
+        cls=SharedOption,
+        metavar="NAME|PATH",
+        default=DEFAULT,
+        show_default=True,
+        help="Weights by name (see `inceptioncli weights list`), or a weight file: Keras "
+        ".h5, slim checkpoint, frozen .pb, or .safetensors.",
+    ),
+    click.option(
+        "--labels",
+        cls=SharedOption,
+        metavar="FILE",
+        type=click.Path(readable=False),
+        help="Class names, one a line or JSON, in place of the model's own.",
+    ),
+    click.option(
+        "--device",
+        cls=SharedOption,
+        metavar="DEVICE",
+        default="auto",
+        show_default=True,
+        help=f"{DEVICES}. auto takes a GPU when there is one and there are enough "
+        "images to repay its start.",
+    ),
+    click.option(
+        "--precision",
+        cls=SharedOption,
+        type=click.Choice(PRECISIONS),
+        default="float32",
+        show_default=True,
+        help="Arithmetic: float32 or int8 on the CPU; float32, bfloat16 or float16 on a GPU.",
+    ),
+    click.option(
+        "--crop",
+        cls=SharedOption,
+        metavar="FRACTION",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Central part of each side that is kept before resizing; 1.0 is the whole "
+        "image, 0.875 is slim's published evaluation.  [default: the model's, "
+        "mostly 1.0]",
+    ),
+    click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network."),
+)
+
+
+class Inputs(NamedTuple):
+    """What the user names: paths, and a list of more."""
+
+    paths: tuple[str, ...]
+    input_list: BufferedReader | None
+    nul_separated: bool
+
+    def check(self) -> None:
+        """Raises click.UsageError for what makes no sense."""
+        if self.nul_separated and self.input_list is None:
+            raise click.UsageError("-0 goes with --input-list.")
+        if not self.paths and self.input_list is None:
+            raise click.UsageError(
+                "No images given. Name files or folders, - for standard input, or "
+                "--input-list FILE."
+            )
+        if self.paths.count("-") + (self.input_list is sys.stdin.buffer) > 1:
+            raise click.UsageError("Standard input can be read only once.")
+
+    @property
+    def streamed(self) -> bool:
+        """Whether somebody may still be writing the list."""
+        if self.input_list is None:
+            return False
+        return not stat.S_ISREG(os.fstat(self.input_list.fileno()).st_mode)
+
+    def named(self) -> Iterator[str]:
+        """Paths, then the list's entries, as they come."""
+        yield from self.paths
+        if self.input_list is not None:
+            yield from self._listed(self.input_list)
+
+    def named_again(self) -> Iterator[str]:
+        """The same from the start, for lists that are not streamed."""
+        yield from self.paths
+        if self.input_list is not None:
+            with open(self.input_list.name, "rb") as copy:
+                yield from self._listed(copy)
+
+    def provenance(self) -> dict[str, Any]:
+        """What a continued run must share; a list may grow in between."""
+        name = None if self.input_list is None else str(self.input_list.name)
+        return {"inputs": [*self.paths], "input_list": name}
+
+    def _listed(self, file: BufferedReader) -> Iterator[str]:
+        from inceptioncli.images.sources import read_list
+
+        return read_list(file, nul_separated=self.nul_separated)
+
+
+input_options = collected(
+    "inputs",
+    Inputs,
+    # Readable or not is for the record to say; Click would refuse the whole run.
+    click.argument("paths", nargs=-1, type=click.Path(readable=False)),
+    click.option(
+        "-i",
+        "--input-list",
+        metavar="FILE",
+        type=click.File("rb", lazy=False),
+        help="File with paths, one a line; - for standard input.",
+    ),
+    click.option(
+        "-0",
+        "nul_separated",
+        is_flag=True,
+        help="Entries of the input list end with NUL (find -print0).",
+    ),
+)
 
 
 def debug_option(command: F) -> F:

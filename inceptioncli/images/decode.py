@@ -155,7 +155,8 @@ def _read_to_end(handle: int, timeout: float | None) -> bytes:
 def _check_size(size: int) -> None:
     if size > _LARGEST_FILE:
         raise ImageError(
-            "out_of_memory", f"the file is larger than {_LARGEST_FILE >> 20} MiB; such files are not read"
+            "out_of_memory",
+            f"the file is larger than {_LARGEST_FILE >> 20} MiB; such files are not read",
         )
 
 

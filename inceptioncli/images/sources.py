@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedIOBase
 from typing import NamedTuple
 
@@ -29,12 +29,22 @@ class Source(NamedTuple):
     failure: Failure | None = None
 
 
-def sources(paths: Iterable[str]) -> Iterator[Source]:
+def sources(
+    paths: Iterable[str],
+    *,
+    known: Callable[[str], bool] = lambda path: False,
+    warn: bool = True,
+) -> Iterator[Source]:
     """Yields the inputs that ``paths`` stand for, in order.
 
     A file is an input whatever it holds. A folder stands for the images in it and below it, told
     by content, names sorted within each folder; hidden entries are left out. What can't be read
     there can't be told from an image, so it is an input, and a failure.
+
+    Args:
+        paths: files, folders, ``-`` for standard input.
+        known: tells of files that need not be opened to see that they are images.
+        warn: say what is left out of folders.
     """
     for path in paths:
         if path == STDIN or not os.path.isdir(path):
@@ -42,17 +52,17 @@ def sources(paths: Iterable[str]) -> Iterator[Source]:
             continue
         count = 0
         misnamed: list[str] = []
-        for source in _walk(path, misnamed):
+        for source in _walk(path, misnamed, known, warn):
             count += 1
             yield source
-        if misnamed:
+        if misnamed and warn:
             _logger.warning(
                 "%s: left out, no images whatever their names say: %s%s",
                 printable(path),
                 ", ".join(printable(name) for name in misnamed[:3]),
                 f" and {len(misnamed) - 3} more" if len(misnamed) > 3 else "",
             )
-        if count == 0:
+        if count == 0 and warn:
             _logger.warning(
                 "%s: no images in this folder (looked for %s by content, hidden files left out)",
                 printable(path),
@@ -84,13 +94,15 @@ class _Level(NamedTuple):
     entries: Iterator[str]
 
 
-def _walk(root: str, misnamed: list[str]) -> Iterator[Source]:
+def _walk(
+    root: str, misnamed: list[str], known: Callable[[str], bool], warn: bool
+) -> Iterator[Source]:
     """Depth first, with a stack of its own: folders may be nested deeper than Python's calls.
 
     Files that have an image's suffix and are none are added to ``misnamed``.
     """
     stack: list[_Level] = []
-    entered: Source | _Level | None = _enter(root, stack)
+    entered: Source | _Level | None = _enter(root, stack, warn)
     if isinstance(entered, Source):
         yield entered
         return
@@ -104,14 +116,14 @@ def _walk(root: str, misnamed: list[str]) -> Iterator[Source]:
         try:
             mode = os.stat(path).st_mode
             if stat.S_ISDIR(mode):
-                entered = _enter(path, stack)
+                entered = _enter(path, stack, warn)
                 if isinstance(entered, Source):
                     yield entered
                 elif entered is not None:
                     stack.append(entered)
             elif not stat.S_ISREG(mode):
                 continue
-            elif _is_image(path):
+            elif known(path) or _is_image(path):
                 yield Source(path)
             elif path.lower().endswith(_SUFFIXES):
                 misnamed.append(path)
@@ -119,7 +131,7 @@ def _walk(root: str, misnamed: list[str]) -> Iterator[Source]:
             yield Source(path, failure_to_read(error))
 
 
-def _enter(folder: str, above: list[_Level]) -> Source | _Level | None:
+def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | None:
     """A folder's entries; a failure if it can't be read; None if it is one of those above it."""
     try:
         status = os.stat(folder)
@@ -129,7 +141,8 @@ def _enter(folder: str, above: list[_Level]) -> Source | _Level | None:
         return Source(folder, failure_to_read(error))
     identity = (status.st_dev, status.st_ino)
     if any(level.identity == identity for level in above):
-        _logger.warning("%s: leads back to a folder above it; left out", printable(folder))
+        if warn:
+            _logger.warning("%s: leads back to a folder above it; left out", printable(folder))
         return None
     return _Level(identity, (os.path.join(folder, name) for name in names))
 

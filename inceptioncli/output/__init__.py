@@ -1,12 +1,16 @@
-"""Output: records written as text, JSON Lines, JSON or CSV, each as soon as it is there."""
+"""Output: records and features, to a stream or into files that outlive any crash."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from inceptioncli.output.csv import CsvWriter
-from inceptioncli.output.json import JsonLinesWriter, JsonWriter
+from inceptioncli.errors import UsageError
+from inceptioncli.output import parquet
+from inceptioncli.output.csv import CsvLines, CsvWriter
+from inceptioncli.output.json import JsonLines, JsonLinesWriter, JsonWriter
+from inceptioncli.output.store import Table
 from inceptioncli.output.text import TextWriter
 from inceptioncli.records import Record
 
@@ -21,11 +25,40 @@ class Writer(Protocol):
         """Writes what the format needs at its end."""
 
 
-FORMATS = ("text", "jsonl", "json", "csv")
+# For standard output, as records come; for files that can be continued.
+STREAM_FORMATS = ("text", "jsonl", "json", "csv")
+FILE_FORMATS = ("jsonl", "csv", "parquet")
+FORMATS = (*STREAM_FORMATS, "parquet")
+SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+
+
+def file_format(path: Path, format: str | None) -> str:
+    """The format of a file: the one asked for, else what its suffix says.
+
+    Raises:
+        UsageError: neither says one that files can have, or pyarrow is missing.
+    """
+    found = format or SUFFIXES.get(path.suffix.lower())
+    if found not in FILE_FORMATS:
+        asked = f"format {format}" if format else f"suffix {path.suffix!r}"
+        raise UsageError(
+            f"{path}: {asked} is none that a file can be continued in; use "
+            f"{', '.join(SUFFIXES)}, or -f {'|'.join(FILE_FORMATS)}"
+        )
+    if found == "parquet":
+        parquet.require()
+    return found
+
+
+def open_table(path: Path, format: str, columns: int) -> Table:
+    """A file of a format among `FILE_FORMATS`; ``columns`` is the most predictions of a record."""
+    if format == "jsonl":
+        return Table(path, JsonLines())
+    return Table(path, CsvLines(columns), columns if format == "parquet" else None)
 
 
 def open_writer(format: str, stream: BinaryIO, columns: int) -> Writer:
-    """The writer of a format among `FORMATS`; ``columns`` is the most predictions of a record."""
+    """A writer of a format among `STREAM_FORMATS`; ``columns`` as in `open_table`."""
     if format == "csv":
         return CsvWriter(stream, columns)
     writers: dict[str, Callable[[BinaryIO], Writer]] = {

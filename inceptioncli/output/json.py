@@ -3,23 +3,62 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from inceptioncli.output.lines import Scanned, damaged
 from inceptioncli.records import Record
 
+# The beginning of every line of ours; whoever continues a run needs no more of it.
+_LINE = re.compile(
+    rb'\{"path": ("(?:[^"\\]|\\.)*"), "status": "(?:ok"|error", "error": \{"code": "(\w+)")'
+)
+_ROW = re.compile(rb'"row": \d+\}\n$')
 
-def record_to_json(record: Record) -> str:
-    """A record as one line of JSON.
+
+def record_to_json(record: Record, **fields: Any) -> str:
+    """A record as one line of JSON; ``fields`` are in place of its predictions.
 
     Names that are no plain text (control characters, bytes that are not UTF-8, as Python's
     surrogates) are written in ASCII with escapes, which every JSON reader undoes.
     """
-    fields: dict[str, Any] = {"path": record.path, "status": "ok" if record.ok else "error"}
-    if record.failure is None:
-        fields["predictions"] = [vars(prediction) for prediction in record.predictions]
+    line: dict[str, Any] = {"path": record.path, "status": "ok" if record.ok else "error"}
+    if record.failure is not None:
+        line["error"] = record.failure._asdict()
     else:
-        fields["error"] = record.failure._asdict()
-    return json.dumps(fields, ensure_ascii=not record.path.isprintable())
+        line |= fields or {"predictions": [vars(prediction) for prediction in record.predictions]}
+    return json.dumps(line, ensure_ascii=not record.path.isprintable())
+
+
+class JsonLines:
+    """Lines of records with their predictions (`output.lines.LineFormat`)."""
+
+    header = b""
+
+    def encode(self, record: Record, row: int) -> bytes:
+        return f"{record_to_json(record)}\n".encode()
+
+    def renumbered(self, line: bytes, row: int) -> bytes:
+        return line
+
+    def scan(self, file: BinaryIO) -> Iterator[Scanned]:
+        for number, line in enumerate(file, 1):
+            match = _LINE.match(line)
+            if not match or not line.endswith(b"}\n"):
+                raise damaged(file.name, f"line {number} is not a record")
+            code = match[2]
+            yield Scanned(json.loads(match[1]), code.decode() if code else None, len(line))
+
+
+class IndexLines(JsonLines):
+    """Lines that tell which row of the arrays belongs to which path; failures have none."""
+
+    def encode(self, record: Record, row: int) -> bytes:
+        return f"{record_to_json(record, row=row)}\n".encode()
+
+    def renumbered(self, line: bytes, row: int) -> bytes:
+        return _ROW.sub(b'"row": %d}\n' % row, line)
 
 
 class JsonLinesWriter:
@@ -29,7 +68,7 @@ class JsonLinesWriter:
         self._stream = stream
 
     def write(self, record: Record) -> None:
-        self._stream.write(f"{record_to_json(record)}\n".encode())
+        self._stream.write(JsonLines().encode(record, 0))
         self._stream.flush()
 
     def close(self) -> None:

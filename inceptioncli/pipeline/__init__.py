@@ -97,7 +97,9 @@ def _run_in_workers(
         "while_waiting": while_waiting,
     }
     if recipe.portable:
-        yield from map_in_workers(inputs, functools.partial(recipe.start, layout.threads), **options)
+        yield from map_in_workers(
+            inputs, functools.partial(recipe.start, layout.threads), **options
+        )
         return
     engine = recipe.open_engine(layout.threads)
     with contextlib.closing(map_in_workers(inputs, recipe.decoding.start, **options)) as decoded:

@@ -39,6 +39,9 @@ class FeatureOptions(NamedTuple):
     dtype: str = "float32"
 
 
+NO_FEATURES = FeatureOptions()
+
+
 class Output(NamedTuple):
     """What came of an image: predictions, most probable first; end point to ``[*shape]``."""
 
@@ -85,7 +88,7 @@ class Recipe:
     decoding: Decoding
     portable: bool
     ranking: Ranking | None = None
-    features: FeatureOptions = FeatureOptions()
+    features: FeatureOptions = NO_FEATURES
     source: str = ""
 
     @property
@@ -152,9 +155,9 @@ def _rank(
 def _pooled(values: NDArray[np.float32], pool: str) -> NDArray[np.float32]:
     """``[H, W, C]`` to ``[C]`` if it is to be pooled or has one position; all else as it is."""
     if values.ndim == 3 and pool == "max":
-        return values.max(axis=(0, 1))
-    if values.ndim == 3 and pool == "avg":
-        return values.mean(axis=(0, 1), dtype=np.float32)
+        values = np.amax(values, axis=(0, 1))
+    elif values.ndim == 3 and pool == "avg":
+        values = np.mean(values, axis=(0, 1), dtype=np.float32)
     return values.reshape(row_shape(values.shape, pool))
 
 

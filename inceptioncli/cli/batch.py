@@ -1,0 +1,246 @@
+"""What `classify` and `features` share: batch options, the loop, progress, the summary."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from inceptioncli.cli.options import Inputs, collected
+from inceptioncli.errors import TooManyFailuresError
+from inceptioncli.terminal import printable
+
+if TYPE_CHECKING:
+    from inceptioncli.classifier import Classifier
+    from inceptioncli.images.sources import Source
+    from inceptioncli.output.store import Store
+    from inceptioncli.pipeline import Result
+    from inceptioncli.pipeline.layout import Layout
+    from inceptioncli.pipeline.recipe import FeatureOptions, Ranking
+
+SOME_FAILED = 3
+NONE_CLASSIFIED = 4
+
+
+class Batch(NamedTuple):
+    """How many images are worked through."""
+
+    workers: int | None
+    timeout: float
+    overwrite: bool
+    retry_errors: bool
+    max_errors: int | None
+
+
+batch_options = collected(
+    "batch",
+    Batch,
+    click.option(
+        "-j",
+        "--workers",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Processes that decode images and run the graph; 0 for this process alone, which a "
+        "decoder that crashes takes down.  [default: one for each core, as memory allows; for a "
+        "single image 0]",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=30.0,
+        show_default=True,
+        help="An image that takes a worker longer is a failure.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Start anew, whatever the output holds."),
+    click.option("--retry-errors", is_flag=True, help="Try the failures in the output again."),
+    click.option(
+        "--max-errors",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Stop when more than N images have failed.",
+    ),
+)
+
+
+class Found:
+    """The inputs, with as many of them looked up as matters for how they are run.
+
+    Attributes:
+        at_least: so many there are.
+        single: there is one, or none.
+        known: tells of paths that need not be looked into any more; may be set before `sources`
+            is used.
+    """
+
+    def __init__(self, inputs: Inputs, device: str) -> None:
+        from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
+        from inceptioncli.images.sources import sources
+
+        self.inputs = inputs
+        self.known: Callable[[str], bool] = lambda path: False
+        found = sources(inputs.named(), known=lambda path: self.known(path))
+        if device == "auto" and has_gpu():
+            peek = IMAGES_THAT_REPAY_A_GPU
+        else:
+            peek = 0 if inputs.streamed else 2
+        first = list(itertools.islice(found, peek))
+        self.at_least = len(first)
+        self.single = len(first) < min(peek, 2)
+        self.sources: Iterator[Source] = itertools.chain(first, found)
+
+
+def work_through(
+    found: Found,
+    classifier: Classifier,
+    batch: Batch,
+    keep: Callable[[Result], None],
+    *,
+    ranking: Ranking | None,
+    features: FeatureOptions,
+    store: Store | None,
+    show_progress: bool = True,
+) -> int:
+    """Runs the graph on all inputs that have no record in the store yet, and says how it went.
+
+    Args:
+        found: the inputs.
+        classifier: what runs.
+        batch: the user's options.
+        keep: writes a result.
+        ranking: which predictions are wanted.
+        features: which features are wanted.
+        store: where results are kept, if in files.
+        show_progress: results themselves do not show it.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        TooManyFailuresError: more than ``batch.max_errors``.
+    """
+    inputs, counts = found.sources, Counter[str | None]()
+    if store is not None:
+        found.known = store.ledger.knows
+        inputs = store.ledger.new(found.sources)
+        counts.update(store.ledger.counts)
+
+    def tick() -> None:
+        progress.refresh()
+        if store is not None:
+            store.commit_if_due()
+
+    with contextlib.ExitStack() as stack:
+        progress = Progress(found.inputs, counts.total(), shown=show_progress)
+        stack.callback(progress.close)
+        results = classifier.run(
+            inputs,
+            _layout(found, classifier, batch, in_files=store is not None),
+            ranking=ranking,
+            features=features,
+            timeout=batch.timeout,
+            while_waiting=tick,
+        )
+        stack.enter_context(contextlib.closing(results))
+        _check_failures(counts, batch.max_errors)
+        for result in results:
+            keep(result)
+            counts[result.failure.code if result.failure else None] += 1
+            progress.show(counts)
+            if result.failure is not None:
+                _check_failures(counts, batch.max_errors)
+        if store is not None:
+            store.finish()
+    return _summarize(counts)
+
+
+@contextlib.contextmanager
+def continuable(store: Store, name: str) -> Iterator[Store]:
+    """The store; when the run ends early, says what is kept and how to go on."""
+    try:
+        with store:
+            yield store
+    except BaseException:
+        count = len(store.ledger.codes)
+        records = f"{count:,} record{'' if count == 1 else 's'}"
+        click.echo(f"{printable(name)} has {records}; the same command continues", err=True)
+        raise
+
+
+class Progress:
+    """A bar on standard error, if that is a terminal.
+
+    Args:
+        inputs: walked a second time, ahead of the work, for the total.
+        done: so many have their records already.
+        shown: whether there is to be one at all.
+    """
+
+    def __init__(self, inputs: Inputs, done: int, *, shown: bool) -> None:
+        self._closed = threading.Event()
+        self._bar: Any = None
+        if not shown or not sys.stderr.isatty():
+            return
+        from tqdm import tqdm
+
+        self._bar = tqdm(initial=done, unit="img", smoothing=0.1, dynamic_ncols=True)
+        if not inputs.streamed:
+            threading.Thread(target=self._count, args=(inputs,), daemon=True).start()
+
+    def show(self, counts: Counter[str | None]) -> None:
+        """Shows how many are done, and how many of them failed."""
+        if self._bar is not None:
+            if failed := counts.total() - counts[None]:
+                self._bar.set_postfix_str(f"{failed:,} failed", refresh=False)
+            self._bar.update(counts.total() - self._bar.n)
+
+    def refresh(self) -> None:
+        """Keeps the clock going while nothing comes."""
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leaves the last state on the terminal."""
+        self._closed.set()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _count(self, inputs: Inputs) -> None:
+        from inceptioncli.images.sources import sources
+
+        with contextlib.suppress(OSError):
+            for total, _ in enumerate(sources(inputs.named_again(), warn=False), 1):
+                if self._closed.is_set():
+                    return
+                self._bar.total = max(total, self._bar.n)
+
+
+def _layout(found: Found, classifier: Classifier, batch: Batch, *, in_files: bool) -> Layout:
+    if batch.workers is None and found.single:
+        # A process for one image would double the time to its label.
+        return classifier.layout(1 if in_files else 0)
+    return classifier.layout(batch.workers)
+
+
+def _check_failures(counts: Counter[str | None], allowed: int | None) -> None:
+    failed = counts.total() - counts[None]
+    if allowed is not None and failed > allowed:
+        raise TooManyFailuresError(f"{failed} failed, more than --max-errors {allowed}")
+
+
+def _summarize(counts: Counter[str | None]) -> int:
+    ok, failed = counts[None], counts.total() - counts[None]
+    if failed:
+        named = ", ".join(f"{count} {code}" for code, count in counts.most_common() if code)
+        click.echo(f"{ok} ok, {failed} failed ({named})", err=True)
+    elif not ok:
+        click.echo("no images found", err=True)
+    if not ok:
+        return NONE_CLASSIFIED
+    return SOME_FAILED if failed else 0

@@ -1,0 +1,92 @@
+"""The note ``run.json``: what an output was made with, how far it is, and whose it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inceptioncli.errors import ForeignOutputError, OutputError
+from inceptioncli.files import replacing
+
+NAME = "run.json"
+# What may differ between a run and its continuation: a moved weight file is the same weights.
+_NO_FINGERPRINT = ("output", "status", "counts", "committed", "renaming")
+
+
+def path_for(output: Path) -> Path:
+    """Where the note of an output file is: ``run.json`` beside it.
+
+    Where that is another output's, or something else's, it is ``<file name>.run.json``.
+    """
+    own = output.with_name(f"{output.name}.{NAME}")
+    shared = output.with_name(NAME)
+    if own.exists():
+        return own
+    try:
+        if shared.exists() and json.loads(shared.read_bytes())["output"] != output.name:
+            return own
+    except (OSError, ValueError, KeyError, TypeError):
+        return own
+    return shared
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The note, None if there is none.
+
+    Raises:
+        ForeignOutputError: it is not one of ours.
+        OutputError: it can't be read.
+    """
+    try:
+        note = json.loads(path.read_bytes())
+        if isinstance(note["committed"], dict) and isinstance(note["status"], str):
+            return dict(note)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ForeignOutputError(
+        f"{path} is in the way: it was not written by inceptioncli; choose another -o"
+    )
+
+
+def write(path: Path, note: Mapping[str, Any]) -> None:
+    """Puts the note in place of the one before, for good.
+
+    Raises:
+        OutputError: it can't be.
+    """
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+
+def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
+    """Raises ForeignOutputError, naming what differs, unless a note is of a run like this one."""
+    # Through JSON, as the note went: tuples are lists there.
+    ours = _flat(json.loads(json.dumps(fingerprint)))
+    theirs = _flat({key: note[key] for key in note if key not in _NO_FINGERPRINT})
+    names = [name for name in (*theirs, *(set(ours) - set(theirs))) if name != "weights name"]
+    differences = [
+        f"{name} is {theirs.get(name)} there and {ours.get(name)} here"
+        for name in names
+        if theirs.get(name) != ours.get(name)
+    ]
+    if differences:
+        raise ForeignOutputError(
+            f"the output belongs to another run ({path}): {'; '.join(differences)}; give the same "
+            "options to continue it, --overwrite to start anew, or another -o"
+        )
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name} ")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,216 @@
+"""Parts: files of an output that grow at their end, and can be cut back to a length that counts.
+
+The length is the caller's to keep; whatever lies beyond it, written in full or in part, is
+overwritten by what comes next. A crash therefore needs no mending.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inceptioncli.errors import OutputError
+from inceptioncli.files import replacing
+from inceptioncli.output.lines import LineFormat, Scanned, damaged
+
+
+class Part(Protocol):
+    """A growing file. Lengths are counted in bytes, or in rows of an array."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    def create(self) -> int:
+        """Makes it anew; its length."""
+
+    def open(self, length: int) -> None:
+        """Opens it and cuts it back to a length; raises ForeignOutputError if it is shorter."""
+
+    def sync(self, length: int) -> None:
+        """Makes the disk's content so long, and safe from a crash of the machine."""
+
+    def reordered(self, order: Sequence[int], failed: Sequence[bool], beside: Path) -> int:
+        """Writes the records with these numbers, in this order, to another file; its length.
+
+        ``failed`` tells of every record there is whether it has no row in the arrays.
+        """
+
+    def close(self) -> None:
+        """Lets go of the file."""
+
+
+class _Growing:
+    """What parts have in common: a descriptor that is written to at given places."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle = -1
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _open(self, flags: int) -> None:
+        self.close()
+        flags |= os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            self._handle = os.open(self.path, flags, 0o666)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _check_size(self, size: int) -> None:
+        found = os.fstat(self._handle).st_size
+        if found < size:
+            raise damaged(self.path, f"it has {found} bytes, but {size} were written")
+
+    def _write(self, content: bytes | memoryview, offset: int) -> None:
+        try:
+            os.lseek(self._handle, offset, os.SEEK_SET)
+            content = memoryview(content)
+            while content:
+                content = content[os.write(self._handle, content) :]
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _cut(self, size: int) -> None:
+        try:
+            if os.fstat(self._handle).st_size != size:
+                os.ftruncate(self._handle, size)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _sync(self, size: int) -> None:
+        self._cut(size)
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+
+class LinesPart(_Growing):
+    """Records in lines; lengths are bytes."""
+
+    def __init__(self, path: Path, format: LineFormat) -> None:
+        super().__init__(path)
+        self.format = format
+
+    def create(self) -> int:
+        self._open(os.O_CREAT | os.O_TRUNC)
+        self._write(self.format.header, 0)
+        return len(self.format.header)
+
+    def open(self, length: int) -> None:
+        self._open(0)
+        self._check_size(length)
+        self._cut(length)
+
+    def write(self, line: bytes, length: int) -> int:
+        """Writes a line behind so many bytes; the new length."""
+        self._write(line, length)
+        return length + len(line)
+
+    def sync(self, length: int) -> None:
+        self._sync(length)
+
+    def scan(self) -> Iterator[Scanned]:
+        """The records in the file."""
+        with self.path.open("rb") as file:
+            file.seek(len(self.format.header))
+            yield from self.format.scan(file)
+
+    def reordered(self, order: Sequence[int], failed: Sequence[bool], beside: Path) -> int:
+        ends = array("q", [len(self.format.header)])
+        for record in self.scan():
+            ends.append(ends[-1] + record.size)
+        row = 0
+        with beside.open("wb") as copy, self.path.open("rb") as original:
+            copy.write(self.format.header)
+            for number in order:
+                original.seek(ends[number])
+                line = original.read(ends[number + 1] - ends[number])
+                copy.write(self.format.renumbered(line, row))
+                row += not failed[number]
+            return copy.tell()
+
+
+class RowsPart(_Growing):
+    """An array of ``[rows, *shape]`` in numpy's format; lengths are rows.
+
+    The header tells the rows that count, so that the file can be opened at any time.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
+        super().__init__(path)
+        self._shape = shape
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._row_bytes = self._dtype.itemsize * int(np.prod(shape))
+        # numpy leaves room for the number of rows to grow (numpy.lib.format, version 1.0).
+        self._header_bytes = len(self._header(0))
+
+    def create(self) -> int:
+        # Whole from the start: a file without its header could not be opened.
+        with replacing(self.path) as beside:
+            beside.write_bytes(self._header(0))
+        self._open(0)
+        return 0
+
+    def open(self, length: int) -> None:
+        self._open(0)
+        size = self._header_bytes + length * self._row_bytes
+        self._check_size(size)
+        # In this order: the header may count rows that are about to go.
+        self._write(self._header(length), 0)
+        self._cut(size)
+
+    def write(self, values: NDArray[np.floating], length: int) -> int:
+        """Writes a row behind so many; the new length."""
+        content = np.ascontiguousarray(values, self._dtype).tobytes()
+        self._write(content, self._header_bytes + length * self._row_bytes)
+        return length + 1
+
+    def sync(self, length: int) -> None:
+        size = self._header_bytes + length * self._row_bytes
+        self._sync(size)
+        # Only when the rows are on the disk does the header count them. It fits one page, and a
+        # kill leaves the old one or the new one.
+        self._write(self._header(length), 0)
+        self._sync(size)
+
+    def reordered(self, order: Sequence[int], failed: Sequence[bool], beside: Path) -> int:
+        rows = array("q", [0])
+        for has_none in failed:
+            rows.append(rows[-1] + (not has_none))
+        count = sum(not failed[number] for number in order)
+        with beside.open("wb") as copy, self.path.open("rb") as original:
+            copy.write(self._header(count))
+            for number in order:
+                if not failed[number]:
+                    original.seek(self._header_bytes + rows[number] * self._row_bytes)
+                    copy.write(original.read(self._row_bytes))
+        return count
+
+    def _header(self, rows: int) -> bytes:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (rows, *self._shape),
+            },
+        )
+        return header.getvalue()
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for a part that can't be written."""
+    return OutputError(f"{path}: cannot write: {error.strerror or error}")

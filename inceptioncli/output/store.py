@@ -1,0 +1,436 @@
+"""The store: the files of a run that can be killed at any moment and continued.
+
+A run's parts grow at their ends; the note (``run.json``) tells which length of each counts and is
+replaced, for good, after the parts are safe. What a kill leaves beyond is cut off by the next run.
+Records are appended as they come; what a continued run adds between older ones is put in its place
+when the run is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inceptioncli.errors import ForeignOutputError, OutputError
+from inceptioncli.files import flush
+from inceptioncli.output import note as notes
+from inceptioncli.output import parquet
+from inceptioncli.output.json import IndexLines
+from inceptioncli.output.ledger import Ledger
+from inceptioncli.output.lines import LineFormat, damaged
+from inceptioncli.output.parts import LinesPart, Part, RowsPart, cannot_write
+from inceptioncli.records import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# A kill costs at most so much work.
+COMMIT_SECONDS = 5.0
+COMMIT_RECORDS = 256
+
+_UNFINISHED = "unfinished"
+_FINISHED = "finished"
+
+
+class Table(NamedTuple):
+    """A file of records: where, and in which format its records are kept while it grows.
+
+    ``columns``, the most predictions of a record, is there for Parquet, which can't grow: its
+    records are kept as CSV beside it, from which it is rendered at the end.
+    """
+
+    path: Path
+    format: LineFormat
+    columns: int | None = None
+
+    @property
+    def growing(self) -> Path:
+        """The file that grows."""
+        return self.path if self.columns is None else _beside(self.path, "rows")
+
+
+class Arrays(NamedTuple):
+    """A folder of arrays: ``index.jsonl`` and, for each end point, ``<end point>.npy``."""
+
+    folder: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    dtype: str
+
+
+class Store:
+    """An output that is being written: a table, a folder of arrays, or both in one pass.
+
+    A context manager: at its end what is done is committed, however it ends, and others may have
+    the output.
+
+    Args:
+        fingerprint: what the run is made with; another run's output is not continued.
+        table: the file of records.
+        arrays: the folder of arrays.
+        overwrite: start anew, whatever is there.
+        again: start anew where a run like this one is.
+        retry_errors: try failures that are there again.
+
+    Attributes:
+        ledger: which inputs have their records.
+
+    Raises:
+        ForeignOutputError: what is there belongs to another run, to somebody else, or another
+            process is writing it.
+        OutputError: it can't be written.
+    """
+
+    def __init__(
+        self,
+        fingerprint: Mapping[str, Any],
+        *,
+        table: Table | None = None,
+        arrays: Arrays | None = None,
+        overwrite: bool = False,
+        again: bool = False,
+        retry_errors: bool = False,
+    ) -> None:
+        self.ledger = Ledger()
+        self._fingerprint = fingerprint
+        self._parquet = table if table and table.columns is not None else None
+        self._places: list[_Place] = []
+        self._lines: list[LinesPart] = []
+        self._rows: dict[str, RowsPart] = {}
+        if table:
+            self._places.append(_Place(table.path.parent, table.path.name))
+            self._lines.append(LinesPart(table.growing, table.format))
+        if arrays:
+            self._places.append(_Place(arrays.folder, None))
+            self._lines.append(LinesPart(arrays.folder / "index.jsonl", IndexLines()))
+            self._rows = {
+                name: RowsPart(arrays.folder / f"{name}.npy", shape, arrays.dtype)
+                for name, shape in arrays.shapes.items()
+            }
+        # Replaced as a whole when a record is written as a whole: an interrupt in between leaves
+        # what was before.
+        self._lengths: dict[Part, int] = {}
+        self._frozen = False  # a finished Parquet file, as long as its rows need not grow
+        self._changed = False
+        self._uncommitted = 0
+        self._committed_at = time.monotonic()
+        with contextlib.ExitStack() as locks:
+            for place in self._places:
+                locks.enter_context(place.locked())
+            with self._places[0].note_locked():
+                self._open(overwrite, again, retry_errors)
+            self._locks = locks.pop_all()
+
+    def append(self, record: Record, features: Mapping[str, NDArray[np.floating]]) -> None:
+        """Writes a record, and a row of each array; commits if it is time.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        self._thaw()
+        lengths = dict(self._lengths)
+        row = lengths[next(iter(self._rows.values()))] if self._rows else 0
+        for lines in self._lines:
+            lengths[lines] = lines.write(lines.format.encode(record, row), lengths[lines])
+        if record.ok:
+            for name, rows in self._rows.items():
+                lengths[rows] = rows.write(features[name], row)
+        self._lengths = lengths
+        self._changed = True
+        self._uncommitted += 1
+        self.ledger.append(record.failure.code if record.failure else None)
+        self.commit_if_due()
+
+    def commit_if_due(self) -> None:
+        """Commits if enough has come together, or long ago."""
+        waited = time.monotonic() - self._committed_at
+        if self._uncommitted >= COMMIT_RECORDS or (self._uncommitted and waited >= COMMIT_SECONDS):
+            self.commit()
+
+    def commit(self) -> None:
+        """Makes all that is written count.
+
+        Raises:
+            OutputError: it can't be.
+        """
+        if self._uncommitted:
+            self._commit(_UNFINISHED)
+
+    def finish(self) -> None:
+        """To be called when all inputs have their records: puts them in order, renders Parquet.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        order = self.ledger.final_order()
+        if order is not None:
+            self._thaw()
+            self._commit(_UNFINISHED)
+            self._reorder(order)
+        if not self._changed:
+            return
+        if self._parquet:
+            assert self._parquet.columns is not None
+            self._commit(_UNFINISHED)
+            parquet.render(self._parquet.growing, self._parquet.path, self._parquet.columns)
+        self._commit(_FINISHED)
+        if self._parquet:
+            self._parquet.growing.unlink(missing_ok=True)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, OutputError):
+                with contextlib.suppress(OutputError):  # The first one tells what is wrong.
+                    self.commit()
+            else:
+                self.commit()
+        finally:
+            for part in self._parts:
+                part.close()
+            self._locks.close()
+
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return (*self._lines, *self._rows.values())
+
+    def _open(self, overwrite: bool, again: bool, retry_errors: bool) -> None:
+        found = [place.read_note() for place in self._places]
+        for place, note in zip(self._places, found, strict=True):
+            if overwrite:
+                continue
+            if note is not None:
+                notes.check_same_run(place.note, note, self._fingerprint)
+            elif taken := next(filter(_has_content, self._files_of(place)), None):
+                raise ForeignOutputError(
+                    f"{taken} is there already and was not written by a run like this one (no "
+                    f"{notes.NAME} beside it); --overwrite replaces it, or choose another -o"
+                )
+        note = found[0]
+        there = any(file.exists() for file in self._files_of(self._places[0]))
+        if overwrite or again or note is None or not note["committed"] or not there:
+            self._begin(found)
+        else:
+            self._continue(note, retry_errors)
+
+    def _files_of(self, place: _Place) -> list[Path]:
+        files = [part.path for part in self._parts if part.path.parent == place.folder]
+        return files + ([self._parquet.path] if self._parquet and place.table_name else [])
+
+    def _begin(self, found: Sequence[Mapping[str, Any] | None]) -> None:
+        # First of all the note: what a kill leaves from here on is this run's.
+        self._write_note(_UNFINISHED)
+        for place, note in zip(self._places, found, strict=True):
+            place.remove_arrays(note)
+            place.sweep(self._files_of(place))
+            for file in self._files_of(place):
+                _remove(file)
+        self._lengths = {part: part.create() for part in self._parts}
+        self._commit(_UNFINISHED)
+        self._changed = True  # Even no records make a file.
+
+    def _continue(self, note: Mapping[str, Any], retry_errors: bool) -> None:
+        if note["renaming"]:
+            self._rename()
+        if self._parquet and note["status"] == _FINISHED:
+            _remove(self._parquet.growing)
+            self._frozen = True
+        for place in self._places:
+            place.sweep(self._files_of(place))
+        for part in self._parts:
+            if self._frozen and part is self._lines[0]:
+                continue
+            name = self._name(part)
+            if name not in note["committed"] or not part.path.exists():
+                raise ForeignOutputError(
+                    f"{part.path} is missing; --overwrite starts anew, or choose another -o"
+                )
+            self._lengths[part] = note["committed"][name]
+            part.open(self._lengths[part])
+        if note["renaming"]:
+            self._write_note(_UNFINISHED)
+        frozen = self._parquet.path if self._parquet and self._frozen else None
+        for path, code, _ in parquet.scan(frozen) if frozen else self._lines[0].scan():
+            self.ledger.add(path, code, retry_errors=retry_errors)
+        if self._rows and sum(code is None for code in self.ledger.codes) != self._length_of_rows:
+            raise damaged(self._lines[0].path, "its records do not match the arrays")
+        # Not finished before it is finished: a kill may have come right before the note.
+        self._changed = note["status"] != _FINISHED
+
+    @property
+    def _length_of_rows(self) -> int:
+        return self._lengths[next(iter(self._rows.values()))]
+
+    def _thaw(self) -> None:
+        """Makes a finished Parquet file's rows grow again."""
+        if not self._frozen or not self._parquet:
+            return
+        parquet.thaw(self._parquet.path, self._parquet.growing)
+        length = self._parquet.growing.stat().st_size
+        self._lines[0].open(length)
+        self._lengths = {self._lines[0]: length, **self._lengths}
+        self._frozen = False
+        self._commit(_UNFINISHED)
+
+    def _reorder(self, order: Sequence[int]) -> None:
+        failed = [code is not None for code in self.ledger.codes]
+        try:
+            for part in self._parts:
+                beside = _beside(part.path, "reordered")
+                self._lengths[part] = part.reordered(order, failed, beside)
+                flush(beside)
+            self._write_note(_UNFINISHED, renaming=True)
+            for part in self._parts:
+                part.close()
+            self._rename()
+        except OSError as error:
+            for part in self._parts:
+                _remove(_beside(part.path, "reordered"))
+            raise cannot_write(Path(error.filename or self._parts[0].path), error) from error
+        for part in self._parts:
+            part.open(self._lengths[part])
+        self.ledger.keep(order)
+        self._changed = True
+
+    def _rename(self) -> None:
+        for part in self._parts:
+            beside = _beside(part.path, "reordered")
+            if beside.exists():
+                beside.replace(part.path)
+        for folder in {part.path.parent for part in self._parts}:
+            flush(folder)
+
+    def _commit(self, status: str) -> None:
+        for part, length in self._lengths.items():
+            part.sync(length)
+        self._write_note(status)
+        self._uncommitted = 0
+        self._committed_at = time.monotonic()
+
+    def _write_note(self, status: str, *, renaming: bool = False) -> None:
+        counts = self.ledger.counts
+        ok = counts[None]
+        note = {
+            **self._fingerprint,
+            "status": status,
+            "counts": {
+                "inputs": counts.total(),
+                "ok": ok,
+                "failed": counts.total() - ok,
+                "failures": {code: counts[code] for code in sorted(filter(None, counts))},
+            },
+            "committed": {self._name(part): length for part, length in self._lengths.items()},
+            "renaming": renaming,
+        }
+        for place in self._places:
+            notes.write(place.note, {"output": place.name, **note})
+
+    def _name(self, part: Part) -> str:
+        """A part's path from where the note is that counts."""
+        return os.path.relpath(part.path, self._places[0].folder)
+
+
+class _Place:
+    """A folder in which a table or arrays are written, with its note and its lock."""
+
+    def __init__(self, folder: Path, table_name: str | None) -> None:
+        self.folder = folder
+        self.table_name = table_name
+        self.name = table_name or folder.name
+        self.note = folder / notes.NAME
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder and keeps other processes from writing here."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise OutputError(f"{self.folder} is a file, and a folder is needed there") from error
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        output = self.folder / (self.table_name or "")
+        if self.table_name and output.is_dir():
+            raise OutputError(f"{output} is a folder; name a file in it")
+        with _lock(_beside(self.folder / (self.table_name or "index"), "lock")) as locked:
+            if not locked:
+                raise ForeignOutputError(
+                    f"another process is writing {output}; wait for it, or choose another -o"
+                )
+            yield
+
+    @contextlib.contextmanager
+    def note_locked(self) -> Iterator[None]:
+        """Keeps outputs in the same folder from taking the same note for theirs."""
+        with _lock(_beside(self.folder / notes.NAME, "lock"), seconds=60):
+            yield
+
+    def read_note(self) -> dict[str, Any] | None:
+        """The note that is there."""
+        if self.table_name:
+            self.note = notes.path_for(self.folder / self.table_name)
+        return notes.read(self.note)
+
+    def sweep(self, files: Sequence[Path]) -> None:
+        """Removes what kills have left of files that were being written."""
+        names = {file.name for file in (self.note, *files)}
+        unfinished = tuple(f".{name}." for name in names)
+        for name in os.listdir(self.folder):
+            if name.startswith(unfinished) and name.endswith((".partial", ".reordered")):
+                _remove(self.folder / name)
+
+    def remove_arrays(self, note: Mapping[str, Any] | None) -> None:
+        """Removes the arrays of an earlier run, which may have had other end points."""
+        for name in note["committed"] if note else ():
+            if name.endswith(".npy"):
+                _remove(self.folder / Path(name).name)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, seconds: float = 0) -> Iterator[bool]:
+    """Holds a lock file that is gone afterwards; gives False if another process has it."""
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes none that is held.
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _beside(path: Path, purpose: str) -> Path:
+    return path.with_name(f".{path.name}.{purpose}")
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be removed: {error.strerror or error}") from error
