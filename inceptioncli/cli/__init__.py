@@ -24,7 +24,6 @@ from inceptioncli.errors import InceptionError, OutputError
 from inceptioncli.terminal import printable
 
 INTERRUPTED = 130
-TERMINATED = 143
 PIPE_CLOSED = 141
 CANNOT_WRITE = OutputError.exit_code
 
@@ -61,7 +60,11 @@ def main() -> NoReturn:
     logger.setLevel(logging.INFO)
     # What Pillow warns of is either harmless or an error of ours, with a record.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # nohup has SIGHUP ignored, and means it.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _terminate)
     sys.exit(_run(logger))
 
 
@@ -128,4 +131,4 @@ def _drop_stdout() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(TERMINATED)
+    sys.exit(128 + number)  # as shells have it: 143 for SIGTERM, 129 for SIGHUP

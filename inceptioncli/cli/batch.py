@@ -166,10 +166,12 @@ def continuable(store: Store, name: str) -> Iterator[Store]:
     try:
         with store:
             yield store
-    except BaseException:
+    except BaseException as error:
         count = len(store.ledger.codes)
-        records = f"{count:,} record{'' if count == 1 else 's'}"
-        click.echo(f"{printable(name)} has {records}; the same command continues", err=True)
+        told = f"{printable(name)}: {count:,} record{'' if count == 1 else 's'}"
+        if not isinstance(error, TooManyFailuresError):
+            told += "; the same command continues"
+        click.echo(told, err=True)
         raise
 
 
@@ -231,7 +233,9 @@ def _layout(found: Found, classifier: Classifier, batch: Batch, *, in_files: boo
 def _check_failures(counts: Counter[str | None], allowed: int | None) -> None:
     failed = counts.total() - counts[None]
     if allowed is not None and failed > allowed:
-        raise TooManyFailuresError(f"{failed} failed, more than --max-errors {allowed}")
+        raise TooManyFailuresError(
+            f"{failed} failed, more than --max-errors {allowed}; a higher one goes on from here"
+        )
 
 
 def _summarize(counts: Counter[str | None]) -> int:

@@ -10,6 +10,7 @@ import re
 import select
 import stat
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ _TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_PIXELS = (273, 279, 324, 325)
 _TooManyPixels = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WHITE = (255, 255, 255, 255)
+_STRIP_PIXELS = 1 << 20
 # No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
 _LARGEST_FILE = 1 << 30
 _CHUNK_BYTES = 1 << 20
@@ -123,7 +125,9 @@ def decode(data: bytes, *, size: int, crop: float = 1.0) -> NDArray[np.float32]:
     except _TooManyPixels as error:
         raise ImageError("too_many_pixels", _pixels_message(error)) from error
     except MemoryError as error:
-        raise ImageError("out_of_memory", "not enough memory to decode this image") from error
+        raise ImageError(
+            "out_of_memory", "too large to be decoded in the memory there is for it"
+        ) from error
     except Exception as error:  # Decoders raise nearly anything at bytes that are not theirs.
         raise _decoding_failure(error, data, image_format) from error
     if image_format == "PNG" and (missing := _bytes_missing(data, image_format)):
@@ -187,29 +191,48 @@ def _open(data: bytes, image_format: str) -> Image.Image:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     with contextlib.suppress(Exception):  # Broken EXIF says nothing; the pixels are sound.
-        image = ImageOps.exif_transpose(image)
-    image = _eight_bits(image)
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    # In strips: conversions take several times a large picture's own memory.
+    scale = _full_scale(image)
+    rgb = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        rgb.paste(_flat_rgb(_eight_bits(strip, scale)), (0, top))
+    return rgb
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The picture in pieces of its full width, each with the row at which it begins."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _flat_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, _WHITE)
-        return Image.alpha_composite(white, image).convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
     return image.convert("RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Greys of 16 and 32 bits scaled to 8; Pillow's own conversion would cut them off at 255."""
-    if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image).astype(np.float32) / 257)
+def _full_scale(image: Image.Image) -> float:
+    """What white is, of a picture with greys of more than 8 bits."""
     if image.mode == "I":
         # Pillow's mode for 16-bit PNG in some releases and for 32-bit TIFF; the values tell.
-        values = np.asarray(image).astype(np.float64)
-        largest = values.max(initial=0)
-        full_scale = next((top for top in (255, 65535) if largest <= top), 2**31 - 1)
-        return _grey(values * (255 / full_scale))
+        largest = max(np.asarray(strip).max(initial=0) for _, strip in _strips(image))
+        return next((top for top in (255, 65535) if largest <= top), 2**31 - 1)
     if image.mode == "F":
         # Floating-point TIFF: [0, 1] by convention, else 8-bit values.
-        values = np.nan_to_num(np.asarray(image))
-        return _grey(values * 255 if values.max(initial=0) <= 1 else values)
+        values = (np.nan_to_num(np.asarray(strip)) for _, strip in _strips(image))
+        return 1 if max(value.max(initial=0) for value in values) <= 1 else 255
+    return 65535
+
+
+def _eight_bits(image: Image.Image, scale: float) -> Image.Image:
+    """Greys of 16 and 32 bits scaled to 8; Pillow's own conversion would cut them off at 255."""
+    if image.mode.startswith(("I", "F")):
+        return _grey(np.nan_to_num(np.asarray(image).astype(np.float64)) * (255 / scale))
     return image
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from inceptioncli.errors import UsageError
+from inceptioncli.errors import OutputError, UsageError
 from inceptioncli.output import parquet
 from inceptioncli.output.csv import CsvLines, CsvWriter
 from inceptioncli.output.json import JsonLines, JsonLinesWriter, JsonWriter
@@ -37,7 +37,10 @@ def file_format(path: Path, format: str | None) -> str:
 
     Raises:
         UsageError: neither says one that files can have, or pyarrow is missing.
+        OutputError: it is a folder.
     """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file in it")
     found = format or SUFFIXES.get(path.suffix.lower())
     if found not in FILE_FORMATS:
         asked = f"format {format}" if format else f"suffix {path.suffix!r}"

@@ -361,9 +361,7 @@ class _Place:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         output = self.folder / (self.table_name or "")
-        if self.table_name and output.is_dir():
-            raise OutputError(f"{output} is a folder; name a file in it")
-        with _lock(_beside(self.folder / (self.table_name or "index"), "lock")) as locked:
+        with _lock(self.folder, self.table_name or "index") as locked:
             if not locked:
                 raise ForeignOutputError(
                     f"another process is writing {output}; wait for it, or choose another -o"
@@ -373,7 +371,7 @@ class _Place:
     @contextlib.contextmanager
     def note_locked(self) -> Iterator[None]:
         """Keeps outputs in the same folder from taking the same note for theirs."""
-        with _lock(_beside(self.folder / notes.NAME, "lock"), seconds=60):
+        with _lock(self.folder, notes.NAME, seconds=60):
             yield
 
     def read_note(self) -> dict[str, Any] | None:
@@ -398,18 +396,21 @@ class _Place:
 
 
 @contextlib.contextmanager
-def _lock(path: Path, seconds: float = 0) -> Iterator[bool]:
+def _lock(folder: Path, name: str, seconds: float = 0) -> Iterator[bool]:
     """Holds a lock file that is gone afterwards; gives False if another process has it."""
     import filelock
 
+    path = _beside(folder / name, "lock")
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=seconds)
-    except filelock.Timeout:
+    except filelock.Timeout as error:
+        if not path.exists():  # Some file systems say of what they forbid that it is not there.
+            raise OutputError(f"{folder}: cannot write: no file can be made there") from error
         yield False
         return
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(folder, error) from error
     try:
         yield True
     finally:

@@ -412,7 +412,13 @@ def _work(
         _limit_memory()
         pipe.send(None)
         while True:
-            pipe.send(answer(pipe.recv()))
+            input = pipe.recv()
+            try:
+                answered = answer(input)
+            except MemoryError:
+                message = f"it takes more than {HEADROOM_BYTES >> 20} MiB"
+                answered = Failure("out_of_memory", message)
+            pipe.send(answered)
     except (EOFError, ConnectionError):
         return  # The parent has gone, or has no more use for this worker.
     except Exception as error:
