@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sys
 import threading
 from collections import Counter
@@ -191,7 +192,10 @@ class Progress:
             return
         from tqdm import tqdm
 
-        self._bar = tqdm(initial=done, unit="img", smoothing=0.1, dynamic_ncols=True)
+        # Some terminals (of CI, of `script`) say that they have no room at all.
+        sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        size: dict[str, Any] = {"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}
+        self._bar = tqdm(initial=done, unit="img", smoothing=0.1, **size)
         if not inputs.streamed:
             threading.Thread(target=self._count, args=(inputs,), daemon=True).start()
 

@@ -31,8 +31,12 @@ class Part(Protocol):
     def create(self) -> int:
         """Makes it anew; its length."""
 
-    def open(self, length: int) -> None:
-        """Opens it and cuts it back to a length; raises ForeignOutputError if it is shorter."""
+    def open(self, length: int, *, exactly: bool) -> None:
+        """Opens it and cuts it back to a length.
+
+        Raises:
+            ForeignOutputError: it is shorter, or not ``exactly`` so long.
+        """
 
     def sync(self, length: int) -> None:
         """Makes the disk's content so long, and safe from a crash of the machine."""
@@ -67,9 +71,9 @@ class _Growing:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def _check_size(self, size: int) -> None:
+    def _check_size(self, size: int, exactly: bool) -> None:
         found = os.fstat(self._handle).st_size
-        if found < size:
+        if found < size or (exactly and found > size):
             raise damaged(self.path, f"it has {found} bytes, but {size} were written")
 
     def _write(self, content: bytes | memoryview, offset: int) -> None:
@@ -108,9 +112,9 @@ class LinesPart(_Growing):
         self._write(self.format.header, 0)
         return len(self.format.header)
 
-    def open(self, length: int) -> None:
+    def open(self, length: int, *, exactly: bool) -> None:
         self._open(0)
-        self._check_size(length)
+        self._check_size(length, exactly)
         self._cut(length)
 
     def write(self, line: bytes, length: int) -> int:
@@ -163,10 +167,10 @@ class RowsPart(_Growing):
         self._open(0)
         return 0
 
-    def open(self, length: int) -> None:
+    def open(self, length: int, *, exactly: bool) -> None:
         self._open(0)
         size = self._header_bytes + length * self._row_bytes
-        self._check_size(size)
+        self._check_size(size, exactly)
         # In this order: the header may count rows that are about to go.
         self._write(self._header(length), 0)
         self._cut(size)

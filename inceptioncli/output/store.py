@@ -133,6 +133,9 @@ class Store:
             OutputError: it can't be written.
         """
         self._thaw()
+        if not self._changed:  # A finished output is to be unfinished before it is longer.
+            self._write_note(_UNFINISHED)
+            self._changed = True
         lengths = dict(self._lengths)
         row = lengths[next(iter(self._rows.values()))] if self._rows else 0
         for lines in self._lines:
@@ -141,7 +144,6 @@ class Store:
             for name, rows in self._rows.items():
                 lengths[rows] = rows.write(features[name], row)
         self._lengths = lengths
-        self._changed = True
         self._uncommitted += 1
         self.ledger.append(record.failure.code if record.failure else None)
         self.commit_if_due()
@@ -258,7 +260,7 @@ class Store:
                     f"{part.path} is missing; --overwrite starts anew, or choose another -o"
                 )
             self._lengths[part] = note["committed"][name]
-            part.open(self._lengths[part])
+            part.open(self._lengths[part], exactly=note["status"] == _FINISHED)
         if note["renaming"]:
             self._write_note(_UNFINISHED)
         frozen = self._parquet.path if self._parquet and self._frozen else None
@@ -279,7 +281,7 @@ class Store:
             return
         parquet.thaw(self._parquet.path, self._parquet.growing)
         length = self._parquet.growing.stat().st_size
-        self._lines[0].open(length)
+        self._lines[0].open(length, exactly=True)
         self._lengths = {self._lines[0]: length, **self._lengths}
         self._frozen = False
         self._commit(_UNFINISHED)
@@ -300,7 +302,7 @@ class Store:
                 _remove(_beside(part.path, "reordered"))
             raise cannot_write(Path(error.filename or self._parts[0].path), error) from error
         for part in self._parts:
-            part.open(self._lengths[part])
+            part.open(self._lengths[part], exactly=True)
         self.ledger.keep(order)
         self._changed = True
 

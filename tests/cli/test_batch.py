@@ -1,0 +1,487 @@
+"""Many images into files: formats, continuing, refusing, workers, strange inputs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from tests.conftest import Run
+from tests.reliability.crash import make_images
+
+FILES = ("out.jsonl", "out.csv", "out.parquet")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty pictures, some of them broken."""
+    folder = tmp_path_factory.mktemp("images")
+    make_images(folder, 30)
+    return folder
+
+
+@pytest.fixture
+def classify(run: Run, small_weights: Path) -> Any:
+    def classify(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        return run("classify", "--device", "cpu", "-w", small_weights, *arguments, **options)
+
+    return classify
+
+
+def rows(path: Path) -> list[tuple[str, str, str]]:
+    """Path, status and failure's code of each record in a file, by its format's own reader."""
+    if path.suffix == ".jsonl":
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [
+            (line["path"], line["status"], line.get("error", {}).get("code", "")) for line in lines
+        ]
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [(row["path"], row["status"], row["error"]) for row in csv.DictReader(file)]
+    table = pyarrow.parquet.read_table(path)
+    paths = table["path"].to_pylist()
+    paths = [os.fsdecode(path) if isinstance(path, bytes) else path for path in paths]
+    codes = [code or "" for code in table["error"].to_pylist()]
+    return list(zip(paths, table["status"].to_pylist(), codes, strict=True))
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# Formats
+
+
+def test_all_formats_say_the_same_as_standard_output(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    printed = classify("-f", "jsonl", "-k", "3", images)
+    assert printed.returncode == 3
+    summary = printed.stderr.splitlines()[-1]
+    for name in FILES:
+        done = classify("-k", "3", images, "-o", tmp_path / name / name)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.splitlines() == [summary]
+        assert names(tmp_path / name) == {name, "run.json"}
+    out = {name: tmp_path / name / name for name in FILES}
+    assert out["out.jsonl"].read_text(encoding="utf-8") == printed.stdout
+    assert rows(out["out.jsonl"]) == rows(out["out.csv"]) == rows(out["out.parquet"])
+    text = pandas.read_csv(out["out.csv"])
+    binary = pandas.read_parquet(out["out.parquet"])
+    assert list(text.columns) == list(binary.columns)
+    assert list(text.columns[:6]) == ["path", "status", "error", "id_1", "label_1", "probability_1"]
+    for line, row in zip(printed.stdout.splitlines(), binary.itertuples(), strict=True):
+        for rank, prediction in enumerate(json.loads(line).get("predictions", ()), 1):
+            assert getattr(row, f"label_{rank}") == prediction["label"]
+            ours = np.float32(getattr(row, f"probability_{rank}"))
+            assert ours == np.float32(prediction["probability"])
+    assert np.allclose(text["probability_2"], binary["probability_2"], equal_nan=True)
+
+
+def test_the_format_comes_from_the_option_or_the_suffix(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    image = next(images.rglob("*.jpg"))
+    assert classify(image, "-o", tmp_path / "a.txt", "-f", "csv").returncode == 0
+    assert rows(Path(shutil.copy(tmp_path / "a.txt", tmp_path / "a.csv")))[0][0] == str(image)
+    for arguments, told in (
+        (["-o", tmp_path / "a.json"], "use .jsonl, .ndjson, .csv, .parquet"),
+        (["-o", tmp_path / "b.csv", "-f", "text"], "format text"),
+        (["-f", "parquet"], "-f parquet goes with --output"),
+        (["--retry-errors"], "--retry-errors goes with --output"),
+        (["--overwrite"], "--overwrite goes with"),
+        (["--dump", "Logits"], "--dump END_POINT and --dump-dir DIR go together"),
+    ):
+        done = classify(image, *arguments)
+        assert done.returncode == 2, arguments
+        assert told in done.stderr
+    assert classify(image, "-o", tmp_path).returncode == 6
+    assert names(tmp_path) == {"a.txt", "a.csv", "run.json"}
+
+
+def test_provenance(classify: Any, images: Path, small_weights: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    from inceptioncli import __version__
+
+    classify(images, "-k", "2", "--crop", "0.875", "-o", tmp_path / "out.csv")
+    note = json.loads((tmp_path / "run.json").read_bytes())
+    assert note["version"] == __version__
+    digest = hashlib.sha256(small_weights.read_bytes()).hexdigest()
+    assert note["weights"] == {"name": str(small_weights), "sha256": digest}
+    assert (note["engine"], note["precision"], note["crop"]) == ("litert", "float32", 0.875)
+    assert "75x75" in note["resize"]
+    assert note["options"]["top_k"] == 2
+    assert note["inputs"] == [str(images)]
+    counts = note["counts"]
+    assert counts["inputs"] == 30 == counts["ok"] + counts["failed"]
+    assert counts["failed"] == sum(counts["failures"].values()) > 0
+
+
+def test_two_outputs_in_one_folder_have_notes_of_their_own(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        assert classify(images, "-o", tmp_path / name).returncode == 3
+    assert names(tmp_path) == {"a.csv", "run.json", "b.csv", "b.csv.run.json"}
+    for name in ("a.csv", "b.csv"):
+        assert classify(images, "-o", tmp_path / name).returncode == 3
+        assert classify(images, "-k", "2", "-o", tmp_path / name).returncode == 7
+
+
+# Continuing
+
+
+@pytest.mark.parametrize("name", [*FILES, "features"])
+def test_continued_where_files_have_come_gone_and_been_mended(
+    run: Run, small_weights: Path, images: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    pictures = sorted(path for path in folder.rglob("*.*") if path.is_file())
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    late = [pictures[0], pictures[11], pictures[29]]
+    for path in late:
+        path.rename(aside / path.name)
+    command = ["features"] if name == "features" else ["classify"]
+    command += ["-w", str(small_weights), str(folder)]
+    first = run(*command, "-o", tmp_path / "work" / name)
+    assert first.returncode == 3
+    assert run(*command, "-o", tmp_path / "work" / name).returncode == 3  # nothing new
+    for path in late:
+        (aside / path.name).rename(path)
+    assert run(*command, "-o", tmp_path / "work" / name).returncode == 3
+    assert run(*command, "-o", tmp_path / "whole" / name).returncode == 3
+    assert tree(tmp_path / "work") == tree(tmp_path / "whole")
+
+    index = tmp_path / "work" / name
+    index = index / "index.jsonl" if name == "features" else index
+    broken = [path for path, _, code in rows(index) if code]
+    assert broken
+    for path in broken:
+        Image.new("RGB", (64, 48), (90, 120, len(broken))).save(path)
+    assert run(*command, "-o", tmp_path / "work" / name).returncode == 3  # they stay failures
+    assert run(*command, "-o", tmp_path / "work" / name, "--retry-errors").returncode == 0
+    shutil.rmtree(tmp_path / "whole")
+    assert run(*command, "-o", tmp_path / "whole" / name).returncode == 0
+    assert tree(tmp_path / "work") == tree(tmp_path / "whole")
+
+    pictures[5].unlink()  # what has been computed stays
+    assert run(*command, "-o", tmp_path / "work" / name).returncode == 0
+    assert tree(tmp_path / "work") == tree(tmp_path / "whole")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_is_there_is_not_done_again(classify: Any, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    classify(images, "-o", out)
+    lines = out.read_bytes().splitlines(keepends=True)
+    # Were an image classified again, the mark would be gone.
+    marked = [line.replace(b'"class 0"', b'"CLASS 0"') for line in lines]
+    out.write_bytes(b"".join(marked))
+    new = images.parent / "new.png"
+    shutil.copy(next(images.rglob("*.png")), new)
+    assert classify(images, "-o", out).returncode == 3
+    assert out.read_bytes() == b"".join(marked)
+
+
+def test_another_runs_output_is_refused(classify: Any, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert classify(images, "-o", out).returncode == 3
+    before = tree(tmp_path)
+    for other, told in (
+        (["-k", "4"], "options top_k is 5 there and 4 here"),
+        (["--precision", "int8"], "precision is float32 there and int8 here"),
+        (["-w", "demo"], "weights sha256"),
+        (["--crop", "0.5"], "crop is 1.0 there and 0.5 here"),
+        (["-f", "jsonl"], "options format is csv there and jsonl here"),
+        ([images / "000"], "inputs"),
+    ):
+        done = classify(images, "-o", out, *other)
+        assert done.returncode == 7, other
+        assert told in done.stderr
+        assert "--overwrite" in done.stderr
+        assert len(done.stderr.replace("first use", "").splitlines()) <= 2
+    assert tree(tmp_path) == before
+    assert classify(images, "-o", out, "-k", "4", "--overwrite").returncode == 3
+    assert out.read_text(encoding="utf-8").startswith("path,status,error,id_1,")
+    assert names(tmp_path) == {"out.csv", "run.json"}
+
+
+def test_somebody_elses_files_are_refused(classify: Any, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("mine\n", encoding="utf-8")
+    assert classify(images, "-o", out).returncode == 7
+    assert out.read_text(encoding="utf-8") == "mine\n"
+    out.write_bytes(b"")  # as mktemp leaves it
+    assert classify(images, "-o", out).returncode == 3
+    with out.open("ab") as file:
+        file.write(b"more\n")
+    assert classify(images, "-o", out).returncode == 7
+    out.write_bytes(out.read_bytes()[:100])
+    done = classify(images, "-o", out)
+    assert done.returncode == 7
+    assert "100 bytes" in done.stderr
+    out.unlink()  # to have it anew
+    assert classify(images, "-o", out).returncode == 3
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    assert classify(images, "-o", out).returncode == 7
+
+
+def test_one_writer_at_a_time(small_weights: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    command += ["-i", "-", "-o", str(out)]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert first.stdin is not None
+    first.stdin.write(f"{next(images.rglob('*.jpg'))}\n".encode())
+    first.stdin.flush()
+    deadline = time.monotonic() + 60
+    while not out.exists() or not out.stat().st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    second = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert second.returncode == 7
+    assert b"another process is writing" in second.stderr
+    first.stdin.close()
+    assert first.wait(60) == 0
+    assert names(tmp_path) == {"out.jsonl", "run.json"}
+
+
+def test_max_errors(classify: Any, tmp_path: Path) -> None:
+    missing = [str(tmp_path / f"{number}.jpg") for number in range(10)]
+    out = tmp_path / "out" / "out.jsonl"
+    done = classify(*missing, "-o", out, "--max-errors", "3")
+    assert done.returncode == 8
+    assert "4 failed, more than --max-errors 3" in done.stderr
+    assert len(rows(out)) == 4
+    assert classify(*missing, "-o", out, "--max-errors", "3").returncode == 8
+    assert classify(*missing, "-o", out, "--max-errors", "10").returncode == 4
+    assert [path for path, _, _ in rows(out)] == missing
+    assert classify(*missing, "--max-errors", "0").returncode == 8
+
+
+# Workers
+
+
+def test_scores_do_not_depend_on_workers_or_neighbours(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    outputs = [classify("-f", "jsonl", "-j", workers, images).stdout for workers in "0123"]
+    assert len(set(outputs)) == 1
+    image = next(images.rglob("*.jpg"))
+    alone = classify("-f", "jsonl", image).stdout
+    assert alone in outputs[0]
+    assert classify("-f", "jsonl", *[image] * 7).stdout == alone * 7
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_full_size_scores_do_not_depend_on_workers(
+    run: Run, published_file: Path, images: Path, precision: str
+) -> None:
+    command = ["classify", "-w", published_file, "--precision", precision, "-f", "jsonl"]
+    some = sorted(images.rglob("*.png"))[:6]
+    alone = run(*command, "-j", "0", *some)
+    assert alone.returncode in (0, 3), alone.stderr
+    assert run(*command, "-j", "2", *some).stdout == alone.stdout
+
+
+def test_failures_are_the_same_in_every_process(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    """Texts too: outputs continued with other workers are to be the same byte for byte."""
+    for workers in ("0", "2"):
+        classify(images, "-j", workers, "-o", tmp_path / workers / "out.jsonl")
+    assert tree(tmp_path / "0") == tree(tmp_path / "2")
+
+
+# Strange inputs
+
+
+def test_strange_names_round_trip_through_files(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    folder = os.fsencode(tmp_path / "strange")
+    os.mkdir(folder)
+    strange = [b"new\nline.png", b"\r\n.png", b'quo"te,.png', b"=1+1.png", b"\xff\xfe.png"]
+    strange += [
+        b"\x1b[31mred.png",
+        "café 猫.png".encode(),
+        b"x" * 246 + b".png",
+        b" .png",
+        b'".png',
+    ]
+    for name in strange:
+        shutil.copy(next(images.rglob("*.png")), os.path.join(folder, name))
+    expected = [os.fsdecode(os.path.join(folder, name)) for name in map(os.fsencode, sorted(
+        map(os.fsdecode, strange)))]  # fmt: skip
+    for name in FILES:
+        out = tmp_path / name / name
+        done = classify(tmp_path / "strange", "-o", out)
+        assert done.returncode == 0, done.stderr
+        assert [path for path, _, _ in rows(out)] == expected
+        before = tree(tmp_path / name)
+        assert classify(tmp_path / "strange", "-o", out).returncode == 0
+        assert tree(tmp_path / name) == before
+        # Read back and gone on from, with one in front of the others.
+        first = tmp_path / "strange" / "\t.png"
+        shutil.copy(next(images.rglob("*.png")), first)
+        assert classify(tmp_path / "strange", "-o", out).returncode == 0
+        assert [path for path, _, _ in rows(out)] == [str(first), *expected]
+        first.unlink()
+
+
+def test_names_that_are_all_utf8_are_strings_in_parquet(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    classify(images, "-o", tmp_path / "out.parquet")
+    assert pyarrow.parquet.read_schema(tmp_path / "out.parquet").field("path").type == "string"
+
+
+def test_no_input_is_lost(classify: Any, images: Path, tmp_path: Path) -> None:
+    """A link in a circle, a pipe, a device, a list with missing files, files given twice."""
+    folder = tmp_path / "in"
+    shutil.copytree(images / "000", folder)
+    (folder / "around").symlink_to(folder)
+    (folder / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "null.png").symlink_to("/dev/null")
+    image = str(next(images.rglob("*.jpg")))
+    listed = tmp_path / "list"
+    listed.write_text(f"{image}\n{tmp_path}/missing.jpg\n\n{image}\n", encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    done = classify(folder, image, image, "-i", listed, "-o", out)
+    assert done.returncode == 3
+    found = rows(out)
+    assert found[-5:] == [
+        (image, "ok", ""),
+        (image, "ok", ""),
+        (image, "ok", ""),
+        (f"{tmp_path}/missing.jpg", "error", "not_found"),
+        (image, "ok", ""),
+    ]
+    assert (str(folder / "dangling.jpg"), "error", "not_found") in found
+    assert len(found) == 5 + 30 + 1
+    assert "leads back" in done.stderr
+    before = out.read_bytes()
+    assert classify(folder, image, image, "-i", listed, "-o", out).returncode == 3
+    assert out.read_bytes() == before
+
+
+def test_pipes_and_standard_input_reach_workers(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    image = next(images.rglob("*.jpg"))
+    fifo = tmp_path / "pipe"
+    os.mkfifo(fifo)
+    silent = tmp_path / "silent"
+    os.mkfifo(silent)
+    writer = threading.Thread(target=fifo.write_bytes, args=(image.read_bytes(),))
+    writer.start()
+    out = tmp_path / "out.jsonl"
+    with image.open("rb") as content:
+        done = classify(
+            "-", fifo, silent, image, "/dev/zero", "-j", "2", "--timeout", "1", "-o", out,
+            stdin=content,
+        )  # fmt: skip
+    writer.join()
+    assert done.returncode == 3, done.stderr
+    assert [code for _, _, code in rows(out)] == ["", "", "timeout", "", "unidentified"]
+    scores = [json.loads(line).get("predictions") for line in out.read_text().splitlines()]
+    assert scores[0] == scores[1] == scores[3]
+
+
+def test_an_unreadable_folder_costs_one_record(
+    small_weights: Path, images: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(images / "000", folder / "b")
+    (folder / "a").mkdir(mode=0)
+    (folder / "c").mkdir()
+    shutil.copy(next(images.rglob("*.jpg")), folder / "c" / "x.jpg")
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    command += [str(folder), "-o", str(tmp_path / "out.jsonl")]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 3, done.stderr
+    found = rows(tmp_path / "out.jsonl")
+    assert found[0] == (str(folder / "a"), "error", "permission_denied")
+    assert found[-1] == (str(folder / "c" / "x.jpg"), "ok", "")
+    assert len(found) == 32
+
+
+def test_output_inside_of_the_input_folder(classify: Any, images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(images, folder)
+    out = folder / "000" / "out.csv"
+    for _ in range(2):
+        assert classify(folder, "-o", out).returncode == 3
+        assert len(rows(out)) == 30
+
+
+def test_a_file_that_vanishes_is_a_failure(small_weights: Path, tmp_path: Path) -> None:
+    """Found by the walk, gone when its turn comes."""
+    folder = tmp_path / "in"
+    make_images(folder, 400)
+    out = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    process = subprocess.Popen([*command, str(folder), "-j", "1", "-o", str(out)])
+    while not out.exists() or not out.stat().st_size:
+        time.sleep(0.005)
+    gone = 0
+    for path in sorted((folder / "000").iterdir()):
+        path.unlink()
+        gone += 1
+    assert process.wait(120) == 3
+    codes = [code for _, _, code in rows(out)]
+    assert codes.count("not_found") > 0
+    assert len(codes) == 400
+
+
+# Progress
+
+
+def test_a_bar_on_a_terminal_alone(small_weights: Path, images: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    command += [str(images), "-o", str(tmp_path / "out.csv")]
+    parent, child = pty.openpty()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child)
+    os.close(child)
+    shown = b""
+    while select.select([parent], [], [], 60)[0]:
+        try:
+            chunk = os.read(parent, 4096)
+        except OSError:  # the other end is closed
+            break
+        shown += chunk
+    assert process.wait(60) == 3
+    os.close(parent)
+    assert b"30/30" in shown
+    assert b"failed" in shown
+    assert b"img/s" in shown
+    quiet = subprocess.run([*command, "--overwrite"], capture_output=True, check=False)
+    assert quiet.stderr.count(b"\n") == 1
