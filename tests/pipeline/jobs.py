@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from inceptioncli.pipeline.workers import Input
 from inceptioncli.records import Failure
@@ -26,8 +27,8 @@ def answer(input: Input) -> str | Failure:
         os.kill(os.getpid(), int(path.split()[1]))
     elif path.startswith("once "):  # dies the first time only
         _, number, flag = path.split(" ", 2)
-        if not os.path.exists(flag):
-            open(flag, "w").close()
+        if not Path(flag).exists():
+            Path(flag).touch()
             os.kill(os.getpid(), int(number))
     elif path.startswith("exit "):
         os._exit(int(path.split()[1]))

@@ -158,7 +158,8 @@ def test_inputs_are_taken_as_they_are_needed() -> None:
 
     def inputs() -> Iterator[Input]:
         nonlocal taken
-        for taken in range(1, 1_000_000):
+        while taken < 1_000_000:
+            taken += 1
             yield Input("a")
 
     given = map_in_workers(inputs(), jobs.start, count=2, timeout=20, ahead=16)
