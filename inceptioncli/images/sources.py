@@ -88,10 +88,15 @@ def read_list(file: BufferedIOBase, *, nul_separated: bool = False) -> Iterator[
 
 
 class _Level(NamedTuple):
-    """A folder that is being walked: its identity and the entries that are still to come."""
+    """A folder that is being walked: its identity, its path, and the names still to come.
+
+    ``unusual`` are those of them that are no plain files.
+    """
 
     identity: tuple[int, int]
-    entries: Iterator[str]
+    prefix: str
+    names: Iterator[str]
+    unusual: frozenset[str]
 
 
 def _walk(
@@ -109,12 +114,15 @@ def _walk(
     assert entered is not None  # Nothing is above the root for it to lead back to.
     stack.append(entered)
     while stack:
-        path = next(stack[-1].entries, None)
-        if path is None:
+        _, prefix, names, unusual = stack[-1]
+        name = next(names, None)
+        if name is None:
             stack.pop()
             continue
+        path = prefix + name
         try:
-            mode = os.stat(path).st_mode
+            # Millions of files are walked faster without a look at each.
+            mode = os.stat(path).st_mode if name in unusual else stat.S_IFREG
             if stat.S_ISDIR(mode):
                 entered = _enter(path, stack, warn)
                 if isinstance(entered, Source):
@@ -135,8 +143,14 @@ def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | No
     """A folder's entries; a failure if it can't be read; None if it is one of those above it."""
     try:
         status = os.stat(folder)
+        names, unusual = [], set()
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                names.append(entry.name)
+                if not entry.is_file(follow_symlinks=False):
+                    unusual.add(entry.name)
     except OSError as error:
         return Source(folder, failure_to_read(error))
     identity = (status.st_dev, status.st_ino)
@@ -144,7 +158,8 @@ def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | No
         if warn:
             _logger.warning("%s: leads back to a folder above it; left out", printable(folder))
         return None
-    return _Level(identity, (os.path.join(folder, name) for name in names))
+    names.sort()
+    return _Level(identity, os.path.join(folder, ""), iter(names), frozenset(unusual))
 
 
 def _is_image(path: str) -> bool:
