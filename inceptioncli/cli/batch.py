@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -187,6 +188,7 @@ class Progress:
 
     def __init__(self, inputs: Inputs, done: int, *, shown: bool) -> None:
         self._closed = threading.Event()
+        self._refreshed_at = time.monotonic()
         self._bar: Any = None
         if not shown or not sys.stderr.isatty():
             return
@@ -208,7 +210,8 @@ class Progress:
 
     def refresh(self) -> None:
         """Keeps the clock going while nothing comes."""
-        if self._bar is not None:
+        if self._bar is not None and time.monotonic() - self._refreshed_at > 1:
+            self._refreshed_at = time.monotonic()
             self._bar.refresh()
 
     def close(self) -> None:
