@@ -53,6 +53,7 @@ def load(
     precision: str = "float32",
     labels: StrPath | None = None,
     crop: float | None = None,
+    exact_decode: bool = False,
     offline: bool = False,
     at_least: int = 1,
 ) -> Classifier:
@@ -64,6 +65,7 @@ def load(
         precision: ``float32``, on the CPU also ``int8``, on a GPU also ``bfloat16``, ``float16``.
         labels: file with class names, in place of the model's own.
         crop: central fraction of each side to keep, in (0, 1]; None for the model's own.
+        exact_decode: decode every pixel of large pictures, too; see `images.decode.decode`.
         offline: never download.
         at_least: so many images are to come; lets ``auto`` see whether a GPU repays its start.
 
@@ -80,7 +82,7 @@ def load(
     ready = select.prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))
-    return Classifier(ready, given_labels, crop)
+    return Classifier(ready, given_labels, crop, exact_decode)
 
 
 class Classifier:
@@ -90,14 +92,20 @@ class Classifier:
         ready: the model, and how an engine for it is opened.
         labels: one for each class.
         crop: central fraction of each side that is kept.
+        exact_decode: whether large pictures are decoded to the last pixel.
     """
 
     def __init__(
-        self, ready: Ready, labels: tuple[Label, ...] | None = None, crop: float | None = None
+        self,
+        ready: Ready,
+        labels: tuple[Label, ...] | None = None,
+        crop: float | None = None,
+        exact_decode: bool = False,
     ) -> None:
         self.ready = ready
         self.labels = ready.model.class_labels if labels is None else labels
         self.crop = ready.model.crop if crop is None else crop
+        self.exact_decode = exact_decode
         self._engine: Engine | None = None
 
     def classify(
@@ -216,6 +224,7 @@ class Classifier:
             "engine": ready.engine,
             "precision": ready.precision,
             "crop": self.crop,
+            "decode": "exact" if self.exact_decode else "scaled",
             "resize": f"squashed to {side}x{side}, bilinear, antialiased",
             "labels": {"classes": len(self.labels), "sha256": hashlib.sha256(labels).hexdigest()},
         }
@@ -233,7 +242,7 @@ class Classifier:
         """Runs inputs that are found already through the graph; see `pipeline.run`."""
         recipe = Recipe(
             self.ready.open if layout.workers else self._open_here,
-            Decoding(self.ready.model.graph.image_size, self.crop),
+            Decoding(self.ready.model.graph.image_size, self.crop, self.exact_decode),
             self.ready.portable,
             ranking,
             features,

@@ -50,10 +50,11 @@ class Output(NamedTuple):
 
 
 class Decoding(NamedTuple):
-    """How an input becomes pixels: the side of the result, the central fraction that is kept."""
+    """How an input becomes pixels; see `images.decode.decode`."""
 
     image_size: int
     crop: float
+    exact: bool = False
 
     def start(self) -> Callable[[Input], NDArray[np.float32] | Failure]:
         """What a worker that only decodes does."""
@@ -65,7 +66,7 @@ class Decoding(NamedTuple):
             return input.failure
         try:
             data = read_bytes(input.path) if input.data is None else input.data
-            return decode(data, size=self.image_size, crop=self.crop)
+            return decode(data, size=self.image_size, crop=self.crop, exact=self.exact)
         except ImageError as error:
             return Failure(error.code, str(error))
 
