@@ -17,7 +17,7 @@ from inceptioncli.weights.model import Weights
 
 
 def write_onnx(weights: Weights, path: Path) -> None:
-    """Writes the folded graph: ``images [N, S, S, 3]`` in [-1, 1] to ``predictions [N, classes]``."""
+    """Writes the folded graph: ``images [N, S, S, 3]`` to ``predictions [N, classes]``."""
     ops = _OnnxOps(weights)
     side = weights.model.graph.image_size
     images = ops.node("Transpose", ["images"], perm=[0, 3, 1, 2])

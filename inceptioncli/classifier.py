@@ -15,6 +15,7 @@ import numpy as np
 
 import inceptioncli
 from inceptioncli import pipeline
+from inceptioncli.choices import DTYPES, POOLS, TIMEOUT_S
 from inceptioncli.engine import select
 from inceptioncli.engine.base import Engine
 from inceptioncli.engine.select import Ready
@@ -24,9 +25,7 @@ from inceptioncli.labels import Label, check_count, read_labels
 from inceptioncli.pipeline import layout
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.pipeline.recipe import (
-    DTYPES,
     NO_FEATURES,
-    POOLS,
     Decoding,
     FeatureOptions,
     Ranking,
@@ -236,8 +235,8 @@ class Classifier:
         *,
         ranking: Ranking | None = None,
         features: FeatureOptions = NO_FEATURES,
-        timeout: float = pipeline.TIMEOUT_S,
-        while_waiting: Callable[[], None] = lambda: None,
+        timeout: float = TIMEOUT_S,
+        while_waiting: Callable[[], None] | None = None,
     ) -> Generator[pipeline.Result, None, None]:
         """Runs inputs that are found already through the graph; see `pipeline.run`."""
         recipe = Recipe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -39,7 +40,8 @@ def replacing(target: Path) -> Iterator[Path]:
         except OSError as error:
             raise OutputError(f"{target}: cannot write: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # What went wrong before is what is told.
+            beside.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# What users write for standard input.
+STDIN = "-"
 FAILURE_CODES = (
     "not_found",
     "permission_denied",

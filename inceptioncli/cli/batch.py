@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import sys
 import threading
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from inceptioncli.choices import TIMEOUT_S
 from inceptioncli.cli.options import Inputs, collected
-from inceptioncli.errors import TooManyFailuresError
+from inceptioncli.errors import OutputError, TooManyFailuresError
 from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ class Batch(NamedTuple):
     max_errors: int | None
 
 
+def _check_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("nan is no number of seconds")
+    return value
+
+
 batch_options = collected(
     "batch",
     Batch,
@@ -54,9 +62,10 @@ batch_options = collected(
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=click.FloatRange(0, 86_400, min_open=True),
+        callback=_check_number,
         metavar="SECONDS",
-        default=30.0,
+        default=TIMEOUT_S,
         show_default=True,
         help="An image that takes a worker longer is a failure.",
     ),
@@ -141,38 +150,41 @@ def work_through(
     with contextlib.ExitStack() as stack:
         progress = Progress(found.inputs, counts.total(), shown=show_progress)
         stack.callback(progress.close)
+        layout = _layout(found, classifier, batch, in_files=store is not None)
+        alone = layout.workers == 0 and store is None
         results = classifier.run(
             inputs,
-            _layout(found, classifier, batch, in_files=store is not None),
+            layout,
             ranking=ranking,
             features=features,
             timeout=batch.timeout,
-            while_waiting=tick,
+            while_waiting=None if alone else tick,
         )
         stack.enter_context(contextlib.closing(results))
-        _check_failures(counts, batch.max_errors)
+        going_on = "; a higher one goes on from here" if store is not None else ""
+        _check_failures(counts, batch.max_errors, going_on)
         for result in results:
             keep(result)
             counts[result.failure.code if result.failure else None] += 1
             progress.show(counts)
             if result.failure is not None:
-                _check_failures(counts, batch.max_errors)
+                _check_failures(counts, batch.max_errors, going_on)
         if store is not None:
             store.finish()
+            counts = store.ledger.counts
     return _summarize(counts)
 
 
 @contextlib.contextmanager
-def continuable(store: Store, name: str) -> Iterator[Store]:
-    """The store; when the run ends early, says what is kept and how to go on."""
+def continuable(store: Store, name: str, batch: Batch) -> Iterator[Store]:
+    """The store; when the run is interrupted, says what is kept and how to go on."""
     try:
         with store:
             yield store
-    except BaseException as error:
-        count = len(store.ledger.codes)
-        told = f"{printable(name)}: {count:,} record{'' if count == 1 else 's'}"
-        if not isinstance(error, TooManyFailuresError):
-            told += "; the same command continues"
+    except (KeyboardInterrupt, SystemExit, OutputError):
+        count = store.committed
+        told = f"{printable(name)}: {count:,} record{'' if count == 1 else 's'}; the same command "
+        told += "without --overwrite continues" if batch.overwrite else "continues"
         click.echo(told, err=True)
         raise
 
@@ -237,12 +249,10 @@ def _layout(found: Found, classifier: Classifier, batch: Batch, *, in_files: boo
     return classifier.layout(batch.workers)
 
 
-def _check_failures(counts: Counter[str | None], allowed: int | None) -> None:
+def _check_failures(counts: Counter[str | None], allowed: int | None, going_on: str) -> None:
     failed = counts.total() - counts[None]
     if allowed is not None and failed > allowed:
-        raise TooManyFailuresError(
-            f"{failed} failed, more than --max-errors {allowed}; a higher one goes on from here"
-        )
+        raise TooManyFailuresError(f"{failed} failed, more than --max-errors {allowed}{going_on}")
 
 
 def _summarize(counts: Counter[str | None]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inceptioncli.choices import FORMATS
 from inceptioncli.cli.batch import Batch, Found, batch_options, continuable, work_through
 from inceptioncli.cli.options import (
     GraphOptions,
@@ -23,8 +24,6 @@ from inceptioncli.terminal import printable
 if TYPE_CHECKING:
     from inceptioncli.output import Writer
     from inceptioncli.pipeline import Result
-
-FORMATS = ("text", "jsonl", "json", "csv", "parquet")
 
 
 @click.command()
@@ -113,7 +112,9 @@ def classify(
         "top_k": top_k,
         "threshold": threshold,
         "format": format if output else None,
-        "dump": dump,
+        "dump": features.end_points,
+        # The arrays belong to one table.
+        "output": str(output) if output and dump_dir else None,
     }
     with contextlib.ExitStack() as stack:
         store: Store | None = None
@@ -129,7 +130,7 @@ def classify(
                 again=output is None,
                 retry_errors=batch.retry_errors,
             )
-            stack.enter_context(continuable(store, str(output or dump_dir)))
+            stack.enter_context(continuable(store, str(output), batch) if output else store)
         if output is None:
             writer = open_writer(format or "text", sys.stdout.buffer, columns)
             stack.callback(writer.close)  # An interrupted array is an array all the same.

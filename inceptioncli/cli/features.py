@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inceptioncli.choices import DTYPES, POOLS
 from inceptioncli.cli.batch import Batch, Found, batch_options, continuable, work_through
 from inceptioncli.cli.options import (
     GraphOptions,
@@ -43,14 +44,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--pool",
-    type=click.Choice(("none", "avg", "max")),
+    type=click.Choice(POOLS),
     default="none",
     show_default=True,
     help="Over the spatial positions: the average, or the largest value of each channel.",
 )
 @click.option(
     "--dtype",
-    type=click.Choice(("float32", "float16")),
+    type=click.Choice(DTYPES),
     default="float32",
     show_default=True,
     help="Type of the numbers written.",
@@ -94,7 +95,7 @@ def features(
     def keep(result: Result) -> None:
         store.append(Record(result.path, failure=result.failure), result.features)
 
-    with continuable(store, str(output)):
+    with continuable(store, str(output), batch):
         return work_through(
             found, classifier, batch, keep, ranking=None, features=wanted, store=store
         )

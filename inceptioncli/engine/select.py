@@ -32,6 +32,8 @@ IMAGES_THAT_REPAY_A_GPU = 200
 # Measured whole processes: 330 MB with a file of 95 MB (float32), 122 MB with one of 24 MB (int8),
 # and 90 MB more when end points are asked for.
 _LITERT_BYTES = 150 << 20
+# A worker that only decodes, with a large picture.
+_DECODER_BYTES = 500 << 20
 _LITERT_BYTES_PER_FILE_BYTE = 2.8
 
 _DEVICE = re.compile(r"auto|cpu|gpu(?::(\d+))?")
@@ -47,7 +49,7 @@ class Ready(NamedTuple):
         precision: one of `PRECISIONS`.
         open: gives an engine that runs on so many CPU threads; of LiteRT any number can be opened,
             in this process and in others.
-        memory: bytes that an open engine takes, about.
+        memory: bytes that a worker process takes, about.
     """
 
     model: Model
@@ -168,4 +170,6 @@ def _prepare_tensorflow(chosen: Chosen, device: str, precision: str, offline: bo
     require_device(device)  # Before weights are downloaded for nothing.
     weights = collection.load(chosen, offline=offline)
     engine = TensorFlowEngine(weights, device, precision)
-    return Ready(weights.model, chosen, "tensorflow", precision, lambda threads: engine, 0)
+    return Ready(
+        weights.model, chosen, "tensorflow", precision, lambda threads: engine, _DECODER_BYTES
+    )

@@ -19,7 +19,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inceptioncli.errors import ImageError
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
-from inceptioncli.images.sources import STDIN, failure_to_read
+from inceptioncli.images.sources import failure_to_read
+from inceptioncli.records import STDIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,8 @@ _STRIP_PIXELS = 1 << 20
 _ROOM = 2
 # No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
 _LARGEST_FILE = 1 << 30
+# What comes through a pipe is held in memory, and on its way to a worker twice.
+_LARGEST_STREAM = 1 << 28
 _CHUNK_BYTES = 1 << 20
 _NUL_IN_NAME = "no file has NUL in its name (is -0 missing?)"
 
@@ -76,7 +79,7 @@ def read_bytes(path: str) -> bytes:
             before = os.fstat(file.fileno())
             head = file.read(HEAD_BYTES)
             _allowed_format(head)
-            _check_size(before.st_size)
+            _check_size(before.st_size, _LARGEST_FILE)
             data = head + file.read()
             after = os.fstat(file.fileno())
     except OSError as error:
@@ -155,10 +158,10 @@ def decode(
 def _read_to_end(handle: int, timeout: float | None) -> bytes:
     data = bytearray()
     while True:
-        if timeout is not None and hasattr(select, "poll"):
+        if hasattr(select, "poll"):
             poll = select.poll()
             poll.register(handle, select.POLLIN)
-            if not poll.poll(timeout * 1000):
+            if not poll.poll(None if timeout is None else timeout * 1000):
                 raise ImageError("timeout", f"nothing came for {timeout:g} s")
         chunk = os.read(handle, _CHUNK_BYTES)
         if not chunk:
@@ -166,14 +169,14 @@ def _read_to_end(handle: int, timeout: float | None) -> bytes:
         data += chunk
         if len(data) - len(chunk) < HEAD_BYTES <= len(data):
             _allowed_format(data[:HEAD_BYTES])
-        _check_size(len(data))
+        _check_size(len(data), _LARGEST_STREAM)
 
 
-def _check_size(size: int) -> None:
-    if size > _LARGEST_FILE:
+def _check_size(size: int, most: int) -> None:
+    if size > most:
         raise ImageError(
             "out_of_memory",
-            f"the file is larger than {_LARGEST_FILE >> 20} MiB; such files are not read",
+            f"the file is larger than {most >> 20} MiB; such files are not read",
         )
 
 

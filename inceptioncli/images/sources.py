@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedIOBase
 from typing import NamedTuple
 
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
-from inceptioncli.records import Failure
+from inceptioncli.records import STDIN, Failure
 from inceptioncli.terminal import printable
 
 _logger = logging.getLogger(__name__)
 
-STDIN = "-"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif")
 
 
@@ -81,7 +81,10 @@ def read_list(file: BufferedIOBase, *, nul_separated: bool = False) -> Iterator[
     # What is there now, so that the first path of a slow `find` is not kept waiting; from below
     # the buffer, whose lock an interrupt would trip on.
     raw = getattr(file, "raw", file)
-    while chunk := raw.read(1 << 16):
+    while (chunk := raw.read(1 << 16)) != b"":
+        if chunk is None:  # Whoever has the pipe too has made it one that does not wait.
+            select.select([raw], [], [])
+            continue
         *entries, rest = (rest + chunk).split(separator)
         yield from _entries(entries, nul_separated)
     yield from _entries([rest], nul_separated)
@@ -149,7 +152,7 @@ def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | No
                 if entry.name.startswith("."):
                     continue
                 names.append(entry.name)
-                if not entry.is_file(follow_symlinks=False):
+                if not _is_plain(entry):
                     unusual.add(entry.name)
     except OSError as error:
         return Source(folder, failure_to_read(error))
@@ -162,8 +165,17 @@ def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | No
     return _Level(identity, os.path.join(folder, ""), iter(names), frozenset(unusual))
 
 
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
+
+
 def _is_image(path: str) -> bool:
-    with open(path, "rb") as file:
+    # Not waiting: it may have become a pipe since its folder was read.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
         return identify(file.read(HEAD_BYTES)) is not None
 
 
@@ -180,5 +192,7 @@ def _entries(entries: list[bytes], nul_separated: bool) -> Iterator[str]:
     for entry in entries:
         if not nul_separated:
             entry = entry.removesuffix(b"\r")
-        if entry:
+        if entry == b"-":
+            yield os.path.join(os.curdir, STDIN)  # In a list it is a file of that name.
+        elif entry:
             yield os.fsdecode(entry)

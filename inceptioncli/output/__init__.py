@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from inceptioncli.choices import FILE_FORMATS
 from inceptioncli.errors import OutputError, UsageError
+from inceptioncli.output import note as notes
 from inceptioncli.output import parquet
 from inceptioncli.output.csv import CsvLines, CsvWriter
 from inceptioncli.output.json import JsonLines, JsonLinesWriter, JsonWriter
@@ -25,10 +27,6 @@ class Writer(Protocol):
         """Writes what the format needs at its end."""
 
 
-# For standard output, as records come; for files that can be continued.
-STREAM_FORMATS = ("text", "jsonl", "json", "csv")
-FILE_FORMATS = ("jsonl", "csv", "parquet")
-FORMATS = (*STREAM_FORMATS, "parquet")
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -37,10 +35,14 @@ def file_format(path: Path, format: str | None) -> str:
 
     Raises:
         UsageError: neither says one that files can have, or pyarrow is missing.
-        OutputError: it is a folder.
+        OutputError: it is a folder, or a device.
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is no file that can be continued; without -o, results go there")
+    if path.name == notes.NAME or path.name.endswith(f".{notes.NAME}"):
+        raise UsageError(f"{path}: that name is kept for the note beside an output; choose another")
     found = format or SUFFIXES.get(path.suffix.lower())
     if found not in FILE_FORMATS:
         asked = f"format {format}" if format else f"suffix {path.suffix!r}"
@@ -54,7 +56,11 @@ def file_format(path: Path, format: str | None) -> str:
 
 
 def open_table(path: Path, format: str, columns: int) -> Table:
-    """A file of a format among `FILE_FORMATS`; ``columns`` is the most predictions of a record."""
+    """A file of a format among `FILE_FORMATS`; ``columns`` is the most predictions of a record.
+
+    A link is followed: the file it leads to is what grows and is replaced.
+    """
+    path = path.resolve() if path.is_symlink() else path
     if format == "jsonl":
         return Table(path, JsonLines())
     return Table(path, CsvLines(columns), columns if format == "parquet" else None)

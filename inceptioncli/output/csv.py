@@ -23,8 +23,9 @@ def column_names(columns: int) -> list[str]:
 def csv_row(values: Iterable[str]) -> bytes:
     """One row; bytes of a path that are not UTF-8 stay what they are."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    # The writer quotes what its line ends hold; a lone \r has to be quoted too.
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue()[:-2].encode("utf-8", "surrogateescape") + b"\n"
 
 
 def csv_rows(file: BinaryIO) -> Iterator[tuple[list[str], int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 
@@ -33,24 +33,26 @@ class Ledger:
     def __init__(self) -> None:
         self.codes: list[str | None] = []
         self.counts: Counter[str | None] = Counter()
-        self._untaken: dict[int, int | list[int]] = {}  # hash of a path to its records' numbers
-        self._asked_for: set[int] = set()  # those with several records of which one was taken
-        self._retried = False
+        # The hash of a path to its record's number until an input has taken it, or to the numbers
+        # of its records: those of a file that was given several times, or a failure and what came
+        # of it when it was tried again.
+        self._numbers: dict[int, int | list[int]] = {}
+        self._taken: Counter[int] = Counter()  # of paths with several records
         self._order = array("q")
 
-    def add(self, path: str, code: str | None, *, retry_errors: bool = False) -> None:
-        """Enters a record that was there; a failure that is tried again counts no longer."""
+    def add(self, path: str, code: str | None, *, again: bool = False) -> None:
+        """Enters a record that was there; one whose input is to be done ``again`` is no more."""
         number = len(self.codes)
         self.codes.append(code)
-        if code is not None and retry_errors:
-            self._retried = True
+        if again:
             return
         self.counts[code] += 1
         key = hash(path)
-        present = self._untaken.setdefault(key, number)
-        if present != number:
-            present = [present] if isinstance(present, int) else present
-            self._untaken[key] = [*present, number]
+        present = self._numbers.setdefault(key, number)
+        if isinstance(present, list):
+            present.append(number)
+        elif present != number:
+            self._numbers[key] = [present, number]
 
     def append(self, code: str | None) -> None:
         """Enters a new record."""
@@ -59,13 +61,15 @@ class Ledger:
 
     def knows(self, path: str) -> bool:
         """Whether a record of this path is there that no input has taken."""
-        return hash(path) in self._untaken
+        key = hash(path)
+        numbers = self._numbers.get(key)
+        return isinstance(numbers, int) or (numbers is not None and self._taken[key] < len(numbers))
 
     def new(self, inputs: Iterable[Source]) -> Iterator[Source]:
         """Gives the inputs that have no record; they are numbered in the order they come out."""
         number = len(self.codes)
         for source in inputs:
-            taken = self._take(source.path)
+            taken = self._take(hash(source.path))
             if taken is None:
                 self._order.append(number)
                 number += 1
@@ -77,18 +81,23 @@ class Ledger:
         """The numbers of the records in input order; None if they stand so already.
 
         To be asked when all inputs have their records. Records of inputs that are there no longer
-        stay behind the record that they stand behind; superseded ones are left out.
+        stay behind the record that they stand behind; superseded failures are left out.
         """
+        # Of more records than inputs the last are those that count.
+        instead = {
+            first: last
+            for key, count in self._taken.items()
+            for first, last in self._counting(key, count)
+        }
         gone = {
             number
-            for key, numbers in self._untaken.items()
-            if key not in self._asked_for
-            for number in ([numbers] if isinstance(numbers, int) else numbers)
+            for key, numbers in self._numbers.items()
+            if key not in self._taken
+            for number in self._without_superseded(numbers)
         }
-        if not gone and len(self._order) == len(self.codes) and _is_ascending(self._order):
-            return None
         order: list[int] = []
         for number in (-1, *self._order):
+            number = instead.get(number, number)
             if number >= 0:
                 order.append(number)
             while number + 1 in gone:
@@ -96,28 +105,33 @@ class Ledger:
                 gone.remove(number)
                 order.append(number)
         order += sorted(gone)
-        same = len(order) == len(self.codes) and _is_ascending(order)
-        return None if same else order
+        in_order = all(number == place for place, number in enumerate(order))
+        return None if in_order and len(order) == len(self.codes) else order
 
     def keep(self, order: Iterable[int]) -> None:
         """Says that the records with these numbers are all there are now, in this order."""
         self.codes = [self.codes[number] for number in order]
         self.counts = Counter(self.codes)
 
-    def _take(self, path: str) -> int | None:
-        key = hash(path)
-        numbers = self._untaken.get(key)
+    def _take(self, key: int) -> int | None:
+        numbers = self._numbers.get(key)
         if numbers is None:
             return None
         if isinstance(numbers, int):
-            del self._untaken[key]
+            del self._numbers[key]
             return numbers
-        # The last is the one that counts, should an earlier failure have been tried again.
-        self._asked_for.add(key)
-        *rest, taken = numbers
-        self._untaken[key] = rest[0] if len(rest) == 1 else rest
-        return taken
+        taken = self._taken[key]
+        if taken == len(numbers):
+            return None
+        self._taken[key] += 1
+        return numbers[taken]
 
+    def _counting(self, key: int, count: int) -> Iterator[tuple[int, int]]:
+        numbers = self._numbers[key]
+        assert isinstance(numbers, list)
+        return zip(numbers[:count], numbers[-count:], strict=True)
 
-def _is_ascending(numbers: Iterable[int]) -> bool:
-    return all(number == place for place, number in enumerate(numbers))
+    def _without_superseded(self, numbers: int | Sequence[int]) -> Sequence[int]:
+        numbers = [numbers] if isinstance(numbers, int) else numbers
+        sound = [number for number in numbers if self.codes[number] is None]
+        return sound or numbers

@@ -12,7 +12,7 @@ from inceptioncli.files import replacing
 
 NAME = "run.json"
 # What may differ between a run and its continuation: a moved weight file is the same weights.
-_NO_FINGERPRINT = ("output", "status", "counts", "committed", "renaming")
+_NO_FINGERPRINT = ("output", "status", "counts", "committed", "renaming", "replaced")
 
 
 def path_for(output: Path) -> Path:

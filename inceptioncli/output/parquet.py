@@ -13,7 +13,7 @@ from inceptioncli.output.csv import column_names, csv_row, csv_rows
 from inceptioncli.output.lines import Scanned
 
 # Of a row group: large enough to compress, small enough to be held while it is put together.
-_ROWS = 65_536
+_CELLS = 1 << 20
 
 
 def require() -> None:
@@ -51,8 +51,8 @@ def render(rows: Path, target: Path, columns: int) -> None:
         parquet.ParquetWriter(beside, schema) as writer,
     ):
         content = (values for values, _ in csv_rows(file))
-        next(content)
-        while group := list(itertools.islice(content, _ROWS)):
+        rows_of_group = max(1, _CELLS // len(next(content)))
+        while group := list(itertools.islice(content, rows_of_group)):
             arrays = [
                 pyarrow.array(map(_converter(field), column), field.type)
                 for field, column in zip(schema, zip(*group, strict=True), strict=True)
@@ -93,7 +93,8 @@ def _batches(target: Path, columns: list[str] | None) -> Iterator[list[Any]]:
     try:
         with parquet.ParquetFile(target) as file:
             yield columns or file.schema_arrow.names
-            for batch in file.iter_batches(_ROWS, columns=columns):
+            rows = max(1, _CELLS // len(columns or file.schema_arrow.names))
+            for batch in file.iter_batches(rows, columns=columns):
                 yield [_values(column) for column in batch.columns]
     except (pyarrow.ArrowException, KeyError) as error:
         raise ForeignOutputError(

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inceptioncli.errors import ForeignOutputError, OutputError
+from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
 from inceptioncli.files import flush
 from inceptioncli.output import note as notes
 from inceptioncli.output import parquet
@@ -24,7 +25,7 @@ from inceptioncli.output.json import IndexLines
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import LineFormat, damaged
 from inceptioncli.output.parts import LinesPart, Part, RowsPart, cannot_write
-from inceptioncli.records import Record
+from inceptioncli.records import STDIN, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,26 +104,36 @@ class Store:
         self._lines: list[LinesPart] = []
         self._rows: dict[str, RowsPart] = {}
         if table:
-            self._places.append(_Place(table.path.parent, table.path.name))
             self._lines.append(LinesPart(table.growing, table.format))
+            files = {table.growing, table.path}
+            self._places.append(_Place(table.path.parent, table.path.name, files))
         if arrays:
-            self._places.append(_Place(arrays.folder, None))
             self._lines.append(LinesPart(arrays.folder / "index.jsonl", IndexLines()))
             self._rows = {
                 name: RowsPart(arrays.folder / f"{name}.npy", shape, arrays.dtype)
                 for name, shape in arrays.shapes.items()
             }
+            files = {self._lines[-1].path, *(rows.path for rows in self._rows.values())}
+            self._places.append(_Place(arrays.folder, None, files))
+            if table and table.path.parent.resolve() == arrays.folder.resolve():
+                raise UsageError(
+                    f"{table.path} and the arrays would share a folder, and its {notes.NAME}; "
+                    "give --dump-dir one of its own"
+                )
         # Replaced as a whole when a record is written as a whole: an interrupt in between leaves
         # what was before.
         self._lengths: dict[Part, int] = {}
         self._frozen = False  # a finished Parquet file, as long as its rows need not grow
         self._changed = False
+        self._committed = 0
         self._uncommitted = 0
         self._committed_at = time.monotonic()
         with contextlib.ExitStack() as locks:
             for place in self._places:
                 locks.enter_context(place.locked())
-            with self._places[0].note_locked():
+            with contextlib.ExitStack() as notes_locked:
+                for place in sorted(self._places, key=lambda place: place.folder):
+                    notes_locked.enter_context(place.note_locked())
                 self._open(overwrite, again, retry_errors)
             self._locks = locks.pop_all()
 
@@ -182,7 +193,7 @@ class Store:
             parquet.render(self._parquet.growing, self._parquet.path, self._parquet.columns)
         self._commit(_FINISHED)
         if self._parquet:
-            self._parquet.growing.unlink(missing_ok=True)
+            _remove(self._parquet.growing)
 
     def __enter__(self) -> Store:
         return self
@@ -205,6 +216,11 @@ class Store:
             self._locks.close()
 
     @property
+    def committed(self) -> int:
+        """So many records are safe."""
+        return self._committed
+
+    @property
     def _parts(self) -> tuple[Part, ...]:
         return (*self._lines, *self._rows.values())
 
@@ -215,29 +231,36 @@ class Store:
                 continue
             if note is not None:
                 notes.check_same_run(place.note, note, self._fingerprint)
-            elif taken := next(filter(_has_content, self._files_of(place)), None):
+            elif taken := next(filter(_has_content, sorted(place.files)), None):
                 raise ForeignOutputError(
                     f"{taken} is there already and was not written by a run like this one (no "
                     f"{notes.NAME} beside it); --overwrite replaces it, or choose another -o"
                 )
         note = found[0]
-        there = any(file.exists() for file in self._files_of(self._places[0]))
+        there = any(file.exists() for file in self._places[0].files)
         if overwrite or again or note is None or not note["committed"] or not there:
             self._begin(found)
-        else:
-            self._continue(note, retry_errors)
-
-    def _files_of(self, place: _Place) -> list[Path]:
-        files = [part.path for part in self._parts if part.path.parent == place.folder]
-        return files + ([self._parquet.path] if self._parquet and place.table_name else [])
+            return
+        self._continue(note, retry_errors)
+        # A kill may have come right before a note, or between two of them.
+        finished = [other is not None and other["status"] == _FINISHED for other in found]
+        self._changed = not all(finished)
 
     def _begin(self, found: Sequence[Mapping[str, Any] | None]) -> None:
-        # First of all the note: what a kill leaves from here on is this run's.
-        self._write_note(_UNFINISHED)
-        for place, note in zip(self._places, found, strict=True):
-            place.remove_arrays(note)
-            place.sweep(self._files_of(place))
-            for file in self._files_of(place):
+        # First of all the note: what a kill leaves from here on is this run's. It names the arrays
+        # of the run before, whose end points may have been others.
+        replaced = {
+            name
+            for note in found
+            if note is not None
+            for name in (*note["committed"], *note.get("replaced", ()))
+            if name.endswith(".npy")
+        }
+        self._write_note(_UNFINISHED, replaced=sorted(replaced))
+        for place in self._places:
+            old = {place.folder / Path(name).name for name in replaced}
+            place.sweep(old)
+            for file in place.files | (set() if place.table_name else old):
                 _remove(file)
         self._lengths = {part: part.create() for part in self._parts}
         self._commit(_UNFINISHED)
@@ -250,7 +273,7 @@ class Store:
             _remove(self._parquet.growing)
             self._frozen = True
         for place in self._places:
-            place.sweep(self._files_of(place))
+            place.sweep()
         for part in self._parts:
             if self._frozen and part is self._lines[0]:
                 continue
@@ -260,16 +283,18 @@ class Store:
                     f"{part.path} is missing; --overwrite starts anew, or choose another -o"
                 )
             self._lengths[part] = note["committed"][name]
-            part.open(self._lengths[part], exactly=note["status"] == _FINISHED)
-        if note["renaming"]:
-            self._write_note(_UNFINISHED)
+            exactly = note["renaming"] or note["status"] == _FINISHED
+            part.open(self._lengths[part], exactly=exactly)
         frozen = self._parquet.path if self._parquet and self._frozen else None
         for path, code, _ in parquet.scan(frozen) if frozen else self._lines[0].scan():
-            self.ledger.add(path, code, retry_errors=retry_errors)
+            # Standard input may be another picture each time.
+            again = path == STDIN or (retry_errors and code is not None)
+            self.ledger.add(path, code, again=again)
         if self._rows and sum(code is None for code in self.ledger.codes) != self._length_of_rows:
             raise damaged(self._lines[0].path, "its records do not match the arrays")
-        # Not finished before it is finished: a kill may have come right before the note.
-        self._changed = note["status"] != _FINISHED
+        self._committed = self.ledger.counts.total()
+        if note["renaming"]:
+            self._write_note(_UNFINISHED)
 
     @property
     def _length_of_rows(self) -> int:
@@ -288,40 +313,50 @@ class Store:
 
     def _reorder(self, order: Sequence[int]) -> None:
         failed = [code is not None for code in self.ledger.codes]
+        lengths: dict[Part, int] = {}
         try:
             for part in self._parts:
                 beside = _beside(part.path, "reordered")
-                self._lengths[part] = part.reordered(order, failed, beside)
+                lengths[part] = part.reordered(order, failed, beside)
                 flush(beside)
-            self._write_note(_UNFINISHED, renaming=True)
-            for part in self._parts:
-                part.close()
-            self._rename()
         except OSError as error:
             for part in self._parts:
                 _remove(_beside(part.path, "reordered"))
-            raise cannot_write(Path(error.filename or self._parts[0].path), error) from error
+            raise cannot_write(self._places[0].folder, error) from error
+        self._lengths = lengths
+        # From here on the copies are what counts: a run that ends before all are renamed leaves
+        # the rest to the next.
+        self._write_note(_UNFINISHED, renaming=True)
+        for part in self._parts:
+            part.close()
+        self._rename()
         for part in self._parts:
             part.open(self._lengths[part], exactly=True)
         self.ledger.keep(order)
         self._changed = True
 
     def _rename(self) -> None:
-        for part in self._parts:
-            beside = _beside(part.path, "reordered")
-            if beside.exists():
-                beside.replace(part.path)
-        for folder in {part.path.parent for part in self._parts}:
-            flush(folder)
+        try:
+            for part in self._parts:
+                beside = _beside(part.path, "reordered")
+                if beside.exists():
+                    beside.replace(part.path)
+            for folder in {part.path.parent for part in self._parts}:
+                flush(folder)
+        except OSError as error:
+            raise cannot_write(self._places[0].folder, error) from error
 
     def _commit(self, status: str) -> None:
         for part, length in self._lengths.items():
             part.sync(length)
         self._write_note(status)
         self._uncommitted = 0
+        self._committed = self.ledger.counts.total()
         self._committed_at = time.monotonic()
 
-    def _write_note(self, status: str, *, renaming: bool = False) -> None:
+    def _write_note(
+        self, status: str, *, renaming: bool = False, replaced: Sequence[str] = ()
+    ) -> None:
         counts = self.ledger.counts
         ok = counts[None]
         note = {
@@ -335,20 +370,25 @@ class Store:
             },
             "committed": {self._name(part): length for part, length in self._lengths.items()},
             "renaming": renaming,
+            "replaced": [*replaced],
         }
         for place in self._places:
             notes.write(place.note, {"output": place.name, **note})
 
     def _name(self, part: Part) -> str:
         """A part's path from where the note is that counts."""
-        return os.path.relpath(part.path, self._places[0].folder)
+        try:
+            return os.path.relpath(part.path, self._places[0].folder)
+        except ValueError:  # on another of Windows' drives
+            return str(part.path)
 
 
 class _Place:
     """A folder in which a table or arrays are written, with its note and its lock."""
 
-    def __init__(self, folder: Path, table_name: str | None) -> None:
+    def __init__(self, folder: Path, table_name: str | None, files: set[Path]) -> None:
         self.folder = folder
+        self.files = files
         self.table_name = table_name
         self.name = table_name or folder.name
         self.note = folder / notes.NAME
@@ -373,7 +413,9 @@ class _Place:
     @contextlib.contextmanager
     def note_locked(self) -> Iterator[None]:
         """Keeps outputs in the same folder from taking the same note for theirs."""
-        with _lock(self.folder, notes.NAME, seconds=60):
+        with _lock(self.folder, notes.NAME, seconds=60) as locked:
+            if not locked:
+                raise ForeignOutputError(f"another process is opening {self.note}; try again")
             yield
 
     def read_note(self) -> dict[str, Any] | None:
@@ -382,19 +424,16 @@ class _Place:
             self.note = notes.path_for(self.folder / self.table_name)
         return notes.read(self.note)
 
-    def sweep(self, files: Sequence[Path]) -> None:
-        """Removes what kills have left of files that were being written."""
-        names = {file.name for file in (self.note, *files)}
-        unfinished = tuple(f".{name}." for name in names)
-        for name in os.listdir(self.folder):
-            if name.startswith(unfinished) and name.endswith((".partial", ".reordered")):
-                _remove(self.folder / name)
-
-    def remove_arrays(self, note: Mapping[str, Any] | None) -> None:
-        """Removes the arrays of an earlier run, which may have had other end points."""
-        for name in note["committed"] if note else ():
-            if name.endswith(".npy"):
-                _remove(self.folder / Path(name).name)
+    def sweep(self, more: Iterable[Path] = ()) -> None:
+        """Removes what kills have left of the place's files, and of more, as they were written."""
+        names = "|".join(re.escape(file.name) for file in (self.note, *self.files, *more))
+        unfinished = re.compile(rf"\.({names})\.(\w+\.partial|reordered)")
+        try:
+            left = [name for name in os.listdir(self.folder) if unfinished.fullmatch(name)]
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        for name in left:
+            _remove(self.folder / name)
 
 
 @contextlib.contextmanager
@@ -405,10 +444,11 @@ def _lock(folder: Path, name: str, seconds: float = 0) -> Iterator[bool]:
     path = _beside(folder / name, "lock")
     lock = filelock.FileLock(path)
     try:
+        # Before it is said that somebody has it: some file systems answer the wish for a new file
+        # that there is no such file, which looks like a lock that is just being removed.
+        path.touch()
         lock.acquire(timeout=seconds)
-    except filelock.Timeout as error:
-        if not path.exists():  # Some file systems say of what they forbid that it is not there.
-            raise OutputError(f"{folder}: cannot write: no file can be made there") from error
+    except filelock.Timeout:
         yield False
         return
     except OSError as error:

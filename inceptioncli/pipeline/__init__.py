@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from inceptioncli.choices import TIMEOUT_S
 from inceptioncli.errors import ImageError
 from inceptioncli.images.decode import read_stream
-from inceptioncli.images.sources import STDIN, Source, failure_to_read
+from inceptioncli.images.sources import Source, failure_to_read
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.pipeline.recipe import Output, Recipe
-from inceptioncli.pipeline.workers import Input, map_in_workers
-from inceptioncli.records import Failure, Prediction
+from inceptioncli.pipeline.workers import Input, map_in_workers, waited_for
+from inceptioncli.records import STDIN, Failure, Prediction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TIMEOUT_S = 30.0
 # So many answers may wait for their turn behind a slow one, within so many bytes for each worker.
 _AHEAD = 64
 _AHEAD_BYTES = 64 << 20
@@ -45,7 +45,7 @@ def run(
     *,
     timeout: float = TIMEOUT_S,
     output_bytes: int = 0,
-    while_waiting: Callable[[], None] = lambda: None,
+    while_waiting: Callable[[], None] | None = None,
 ) -> Generator[Result, None, None]:
     """Follows the recipe for each input; results come in order, each as soon as it is there.
 
@@ -56,11 +56,11 @@ def run(
             run with it.
         timeout: seconds that an image may take in a worker.
         output_bytes: size of one result, for a bound on the memory of those that wait.
-        while_waiting: called now and then while workers keep everybody waiting.
+        while_waiting: called now and then, at least once a second while nothing comes.
     """
     inputs = (_input(source, timeout) for source in sources)
     with contextlib.closing(
-        _run_here(inputs, recipe, layout.threads)
+        _run_here(inputs, recipe, layout.threads, while_waiting)
         if layout.workers == 0
         else _run_in_workers(inputs, recipe, layout, timeout, output_bytes, while_waiting)
     ) as answers:
@@ -74,9 +74,14 @@ def run(
 _Answers = Generator[tuple[str, Output | Failure], None, None]
 
 
-def _run_here(inputs: Iterator[Input], recipe: Recipe, threads: int) -> _Answers:
+def _run_here(
+    inputs: Iterator[Input],
+    recipe: Recipe,
+    threads: int,
+    while_waiting: Callable[[], None] | None,
+) -> _Answers:
     engine = recipe.open_engine(threads)
-    for input in inputs:
+    for input in waited_for(inputs, while_waiting) if while_waiting else inputs:
         with native_stderr_hidden():
             image = recipe.decoding.decode(input)
         yield input.path, image if isinstance(image, Failure) else recipe.infer(engine, image)
@@ -88,13 +93,13 @@ def _run_in_workers(
     layout: Layout,
     timeout: float,
     output_bytes: int,
-    while_waiting: Callable[[], None],
+    while_waiting: Callable[[], None] | None,
 ) -> _Answers:
     options: dict[str, Any] = {
         "count": layout.workers,
         "timeout": timeout,
         "ahead": min(_AHEAD, max(2, _AHEAD_BYTES // max(1, output_bytes))) * layout.workers,
-        "while_waiting": while_waiting,
+        "while_waiting": while_waiting or (lambda: None),
     }
     if recipe.portable:
         yield from map_in_workers(

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREDICTIONS = "Predictions"
-POOLS = ("none", "avg", "max")
-DTYPES = ("float32", "float16")
 
 
 class Ranking(NamedTuple):
@@ -32,7 +30,7 @@ class Ranking(NamedTuple):
 
 
 class FeatureOptions(NamedTuple):
-    """End points that are wanted, pooled over their positions (`POOLS`), of a type in `DTYPES`."""
+    """End points that are wanted, pooled over their positions, as `choices` has it."""
 
     end_points: tuple[str, ...] = ()
     pool: str = "none"

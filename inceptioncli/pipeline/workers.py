@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, TypeVar
 
@@ -103,6 +103,25 @@ def map_in_workers(
     finally:
         feed.close()
         crew.dismiss()
+
+
+def waited_for(
+    inputs: Iterable[Input], while_waiting: Callable[[], None]
+) -> Generator[Input, None, None]:
+    """The inputs, taken in a thread; ``while_waiting`` is called while the next is not there."""
+    feed = _Feed(inputs, 1)
+    try:
+        while True:
+            if (slot := feed.peek()) is not None:
+                feed.pop()
+                yield slot.input
+            elif feed.ended:
+                return
+            elif connection.wait([feed.news], _LONGEST_WAIT_S):
+                feed.hear()
+            while_waiting()
+    finally:
+        feed.close()
 
 
 class _Crew:
@@ -210,9 +229,8 @@ class _Crew:
 
     def _bury(self, worker: _Worker, patience: float = 2.0) -> None:
         """Removes a worker; what it was at is answered or tried again, what waited goes on."""
-        with contextlib.suppress(OSError, EOFError):
-            while worker.connection.poll(0) and self._hear(worker):
-                pass  # What it sent before it died counts.
+        while worker.has_sent() and self._hear(worker):
+            pass  # What it sent before it died counts.
         self._workers.remove(worker)
         code = worker.end(patience)
         if worker.ready:
@@ -256,6 +274,13 @@ class _Worker:
         self.ready = False
         self.given: deque[_Slot] = deque()
         self.since = 0.0
+
+    def has_sent(self) -> bool:
+        """Whether there is something to hear."""
+        try:
+            return self.connection.poll(0)
+        except (OSError, EOFError):
+            return False
 
     @property
     def load(self) -> int:
@@ -362,6 +387,10 @@ class _Feed:
             self._put(error)
 
     def _put(self, item: _Slot | BaseException | None) -> bool:
+        # Of contents that come with their input one at a time waits here, for the sake of memory.
+        while isinstance(item, _Slot) and item.input.data is not None and self._queue.qsize():
+            if self._closed.wait(0.01):
+                return False
         while not self._closed.is_set():
             try:
                 self._queue.put(item, timeout=0.5)
@@ -381,6 +410,7 @@ def _interrupts_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # Else `start` does it, and lets interrupts in again.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -410,20 +440,33 @@ def _work(
     try:
         answer = start()
         _limit_memory()
-        pipe.send(None)
+        _tell(pipe, None)
         while True:
-            input = pipe.recv()
-            try:
-                answered = answer(input)
-            except MemoryError:
-                message = f"it takes more than {HEADROOM_BYTES >> 20} MiB"
-                answered = Failure("out_of_memory", message)
-            pipe.send(answered)
-    except (EOFError, ConnectionError):
+            _tell(pipe, _answered(answer, pipe.recv()))
+    except (EOFError, _ParentGoneError):
         return  # The parent has gone, or has no more use for this worker.
     except Exception as error:
-        with contextlib.suppress(OSError):
-            pipe.send(ExceptionWithTraceback(error, error.__traceback__))
+        _tell(pipe, ExceptionWithTraceback(error, error.__traceback__))
+
+
+class _ParentGoneError(Exception):
+    """Nobody hears us any more."""
+
+
+def _tell(pipe: connection.Connection, message: Any) -> None:
+    try:
+        pipe.send(message)
+    except OSError as error:
+        raise _ParentGoneError from error
+
+
+def _answered(answer: Callable[[Input], Any], input: Input) -> Any:
+    try:
+        return answer(input)
+    except MemoryError:
+        return Failure("out_of_memory", f"it takes more than {HEADROOM_BYTES >> 20} MiB")
+    except EOFError as error:  # Outside it would mean something else.
+        raise RuntimeError("unexpected end") from error
 
 
 def _end_with_parent() -> None:

@@ -111,6 +111,13 @@ def test_the_format_comes_from_the_option_or_the_suffix(
         assert done.returncode == 2, arguments
         assert told in done.stderr
     assert classify(image, "-o", tmp_path).returncode == 6
+    done = classify(image, "-o", "/dev/null", "-f", "csv")
+    assert done.returncode == 6
+    assert "/dev/null is no file that can be continued" in done.stderr
+    for kept in ("run.json", "a.run.json"):
+        assert classify(image, "-o", tmp_path / kept, "-f", "jsonl").returncode == 2
+    assert classify(image, "--timeout", "nan").returncode == 2
+    assert classify(image, "--timeout", "1e9").returncode == 2
     assert names(tmp_path) == {"a.txt", "a.csv", "run.json"}
 
 
@@ -142,6 +149,15 @@ def test_two_outputs_in_one_folder_have_notes_of_their_own(
     for name in ("a.csv", "b.csv"):
         assert classify(images, "-o", tmp_path / name).returncode == 3
         assert classify(images, "-k", "2", "-o", tmp_path / name).returncode == 7
+
+
+def test_a_link_is_followed(classify: Any, images: Path, tmp_path: Path) -> None:
+    image = next(images.rglob("*.jpg"))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out.csv").symlink_to(tmp_path / "real" / "table.csv")
+    assert classify(image, "-o", tmp_path / "out.csv").returncode == 0
+    assert (tmp_path / "out.csv").is_symlink()
+    assert names(tmp_path / "real") == {"table.csv", "run.json"}
 
 
 # Continuing
@@ -412,6 +428,82 @@ def test_pipes_and_standard_input_reach_workers(
     assert [code for _, _, code in rows(out)] == ["", "", "timeout", "", "unidentified"]
     scores = [json.loads(line).get("predictions") for line in out.read_text().splitlines()]
     assert scores[0] == scores[1] == scores[3]
+
+
+def test_a_list_that_does_not_wait(small_weights: Path, images: Path) -> None:
+    """Standard input may be shared with somebody who made it non-blocking; a `-` is a file."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    process = subprocess.Popen(
+        [*command, "-f", "csv", "-i", "-"], stdin=reading, stdout=subprocess.PIPE
+    )
+    image = next(images.rglob("*.jpg"))
+    for _ in range(3):
+        time.sleep(0.4)
+        os.write(writing, f"{image}\n".encode())
+    os.write(writing, b"-\n")
+    os.close(writing)
+    output, _ = process.communicate(timeout=60)
+    os.close(reading)
+    lines = output.decode().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [*[str(image)] * 3, "./-"]
+
+
+def test_standard_input_is_another_picture_each_time(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    scores = []
+    for image in sorted(images.rglob("*.jpg"))[:2]:
+        with image.open("rb") as content:
+            assert classify("-", "-o", out, stdin=content).returncode == 0
+        assert [path for path, _, _ in rows(out)] == ["-"]
+        scores.append(out.read_bytes())
+    assert scores[0] != scores[1]
+
+
+def test_an_interrupt_while_workers_start(small_weights: Path, images: Path) -> None:
+    """Nothing but our word for it on the terminal, whenever it comes."""
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    for wait in (0.25, 0.3, 0.35, 0.4, 0.5, 0.6):
+        process = subprocess.Popen(
+            [*command, "-i", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdin is not None
+        process.stdin.write(f"{images}\n".encode())
+        process.stdin.flush()
+        time.sleep(wait)
+        os.killpg(process.pid, 2)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert b"multiprocessing" not in errors, wait
+
+
+def test_records_are_safe_while_nothing_comes(
+    small_weights: Path, images: Path, tmp_path: Path
+) -> None:
+    """However few they are, and with workers or without."""
+    for workers in ("0", "1"):
+        out = tmp_path / workers / "out.jsonl"
+        command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+        process = subprocess.Popen(
+            [*command, "-j", workers, "-i", "-", "-o", str(out)], stdin=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        process.stdin.write(f"{next(images.rglob('*.jpg'))}\n".encode())
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            note = out.with_name("run.json")
+            if note.exists() and json.loads(note.read_bytes())["counts"]["inputs"] == 1:
+                break
+        process.kill()
+        process.wait()
+        assert len(rows(out)) == 1
 
 
 def test_an_unreadable_folder_costs_one_record(

@@ -6,6 +6,7 @@ import pytest
 
 from inceptioncli.engine import select
 from inceptioncli.errors import DeviceError
+from inceptioncli.pipeline import layout
 from inceptioncli.weights import collection
 
 
@@ -49,7 +50,7 @@ def test_auto_does_not_replace_a_precision(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_gpu_that_tensorflow_does_not_see(small_weights: Path) -> None:
     with pytest.raises(DeviceError, match=r"gpu:7 asked for.*inceptioncli\[gpu\]"):
-        select.open_engine(collection.choose(str(small_weights)), "gpu:7", "float32")
+        select.prepare(collection.choose(str(small_weights)), "gpu:7", "float32")
 
 
 def test_auto_goes_on_without_a_gpu_that_does_not_work(
@@ -59,8 +60,8 @@ def test_auto_goes_on_without_a_gpu_that_does_not_work(
         pytest.skip("the GPU of this machine works")
     monkeypatch.setattr(select, "has_gpu", lambda: True)
     chosen = collection.choose(str(small_weights))
-    opened = select.open_engine(chosen, "auto", "float32", at_least=10_000)
-    assert opened.engine.name == "litert"
+    opened = select.prepare(chosen, "auto", "float32", at_least=10_000)
+    assert opened.engine == "litert"
     assert "using the CPU" in caplog.text
 
 
@@ -69,9 +70,11 @@ def test_without_litert_tensorflow_runs_on_the_cpu(
 ) -> None:
     monkeypatch.setattr(select.importlib.util, "find_spec", lambda name: None)
     chosen = collection.choose(str(small_weights))
-    assert select.open_engine(chosen, "cpu", "float32").engine.name == "tensorflow"
+    ready = select.prepare(chosen, "cpu", "float32")
+    assert ready.engine == "tensorflow"
+    assert layout.choose(None, ready.memory).workers >= 1
     with pytest.raises(DeviceError, match="int8 needs ai-edge-litert"):
-        select.open_engine(chosen, "cpu", "int8")
+        select.prepare(chosen, "cpu", "int8")
 
 
 @pytest.mark.gpu
@@ -82,8 +85,8 @@ def test_the_gpu_agrees_with_the_cpu(small_weights: Path) -> None:
         pytest.skip("TensorFlow sees no GPU here")
     chosen = collection.choose(str(small_weights))
     images = np.random.default_rng(0).uniform(-1, 1, (40, 75, 75, 3)).astype(np.float32)
-    cpu = select.open_engine(chosen, "cpu", "float32").engine.run(images, ["Predictions"])
-    gpu = select.open_engine(chosen, "gpu", "float32").engine.run(images, ["Predictions"])
+    cpu = select.prepare(chosen, "cpu", "float32").open(2).run(images, ["Predictions"])
+    gpu = select.prepare(chosen, "gpu", "float32").open(2).run(images, ["Predictions"])
     np.testing.assert_allclose(gpu["Predictions"], cpu["Predictions"], atol=1e-3)
 
 

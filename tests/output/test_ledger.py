@@ -16,7 +16,7 @@ def ledger(there: str, *, retry: bool = False) -> Ledger:
     found = Ledger()
     for letter in there:
         code = "truncated" if letter.isupper() else None
-        found.add(letter.lower(), code, retry_errors=retry)
+        found.add(letter.lower(), code, again=retry and code is not None)
     return found
 
 
@@ -69,6 +69,9 @@ def test_of_an_interrupted_retry_the_later_record_counts() -> None:
     found = ledger("aBcb")
     assert list(found.new(map(Source, "abc"))) == []
     assert found.final_order() == [0, 3, 2]
+    found = ledger("aBcb")  # its file is gone now
+    assert list(found.new(map(Source, "ac"))) == []
+    assert found.final_order() == [0, 2, 3]
 
 
 def test_known_until_taken() -> None:
@@ -78,3 +81,9 @@ def test_known_until_taken() -> None:
     list(found.new(map(Source, "ab")))
     assert found.knows("a")
     assert not found.knows("b")
+
+
+def test_the_same_files_twice_stay_as_they_are() -> None:
+    found = ledger("abab")
+    assert list(found.new(map(Source, "abab"))) == []
+    assert found.final_order() is None

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from inceptioncli.output import FORMATS, open_writer
+from inceptioncli.choices import STREAM_FORMATS
+from inceptioncli.output import open_writer
 from inceptioncli.records import Failure, Prediction, Record
 
 OK = Record("a.jpg", (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)))
@@ -51,11 +52,16 @@ def test_csv_has_a_row_for_each_record() -> None:
     )
 
 
+def test_csv_quotes_a_lone_carriage_return() -> None:
+    text = written("csv", Record("a\rb.jpg", failure=Failure("truncated", "")))
+    assert text.splitlines(keepends=True)[1:] == ['"a\r', 'b.jpg",error,truncated,,,,,,\n']
+
+
 def test_text_leaves_failures_to_the_caller() -> None:
     assert written("text", OK, BAD) == "a.jpg\n   75.00%  cat  (n1)\n   25.00%  do,g\n"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", STREAM_FORMATS)
 def test_a_terminal_gets_no_control_characters(name: str) -> None:
     strange = Record("\x1b]0;x\x07.jpg", (Prediction(0, "\x1bid", "\x9bname", 1.0),))
     text = written(name, strange, stream=Terminal())

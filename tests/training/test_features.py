@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from inceptioncli import pipeline
-from inceptioncli.engine.select import open_engine
+from inceptioncli.engine.select import prepare
 from inceptioncli.training import features
 from inceptioncli.training.data import Example
 from inceptioncli.weights import collection
@@ -18,7 +18,7 @@ from inceptioncli.weights import collection
 def test_features_are_kept_until_their_image_changes(
     small_weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = open_engine(collection.choose(str(small_weights)), "cpu", "float32").engine
+    ready = prepare(collection.choose(str(small_weights)), "cpu", "float32")
     examples = [Example(str(path), 0) for path in sorted(pictures.iterdir())]
     examples.append(Example(str(pictures / "nowhere.png"), 1))
     asked: list[str] = []
@@ -34,7 +34,7 @@ def test_features_are_kept_until_their_image_changes(
 
     def extract() -> features.Features:
         asked.clear()
-        return features.extract(examples, engine, crop=1.0, folder=tmp_path / "kept")
+        return features.extract(examples, ready, crop=1.0, folder=tmp_path / "kept")
 
     first = extract()
     assert asked == ["a.jpg", "b.png", "c.webp", "nowhere.png"]

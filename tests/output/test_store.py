@@ -1,0 +1,229 @@
+"""The store, killed at every call that it makes to the system, and broken at every one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
+from inceptioncli.output import open_table
+from inceptioncli.output import store as stores
+from inceptioncli.output.store import Arrays, Store
+from inceptioncli.records import Failure, Prediction, Record
+
+CALLS = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
+CASES = ("csv", "parquet", "features", "jsonl+features")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+
+
+class Source(NamedTuple):
+    path: str
+
+
+class Run(NamedTuple):
+    """One run of a command: its inputs (capitals fail) and options."""
+
+    inputs: str
+    retry_errors: bool = False
+    overwrite: bool = False
+    end_points: tuple[str, ...] = ("A", "B")
+    top_k: int = 2
+
+
+# What the run in question finds, and the run itself.
+SCENARIOS: dict[str, tuple[Sequence[Run], Run]] = {
+    "fresh": ([], Run("abCd")),
+    "more at the end": ([Run("aB")], Run("aBcd")),
+    "one in front": ([Run("bCd")], Run("abCd")),
+    "nothing new": ([Run("abC")], Run("abC")),
+    "failures again": ([Run("aBCd")], Run("abcd", retry_errors=True)),
+    "anew, with another array": (
+        [Run("abC", end_points=("A", "Z"))],
+        Run("bCd", overwrite=True),
+    ),
+}
+
+
+def execute(case: str, folder: Path, run: Run) -> None:
+    table = arrays = None
+    if case != "features":
+        format = case.partition("+")[0]
+        table = open_table(folder / f"out.{format}", format, run.top_k)
+    if case.endswith("features"):
+        shapes = {name: (2, 3) for name in run.end_points}
+        arrays = Arrays(folder / "arrays", shapes, "float32")
+    fingerprint = {"weights": {"name": "w", "sha256": "0"}, "ends": run.end_points}
+    with Store(
+        fingerprint,
+        table=table,
+        arrays=arrays,
+        overwrite=run.overwrite,
+        retry_errors=run.retry_errors,
+    ) as store:
+        for path, fails in ((letter.lower(), letter.isupper()) for letter in run.inputs):
+            for source in [*store.ledger.new([Source(path)])]:
+                values = np.full((2, 3), ord(source.path), np.float32)
+                if fails:
+                    record = Record(source.path, failure=Failure("truncated", "no"))
+                else:
+                    record = Record(source.path, (Prediction(0, None, source.path, 0.5),))
+                store.append(record, dict.fromkeys(run.end_points, values))
+                store.commit()
+        store.finish()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def expected(case: str, scenario: str, folder: Path) -> dict[str, bytes]:
+    """What an undisturbed run over the same inputs writes."""
+    _, run = SCENARIOS[scenario]
+    execute(case, folder, run._replace(retry_errors=False, overwrite=False))
+    return tree(folder)
+
+
+def disturb(work: Callable[[], None], number: int, trouble: Callable[[], None]) -> int:
+    """Runs in a process of its own, with trouble at the numbered call; its exit code.
+
+    0: there was no such call. 6: an OutputError. 9: killed.
+    """
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        count = 0
+
+        def counting(call: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapped(*arguments: Any, **options: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == number:
+                    trouble()
+                return call(*arguments, **options)
+
+            return wrapped
+
+        for name in CALLS:
+            setattr(os, name, counting(getattr(os, name)))
+        work()
+        code = 0
+    except OutputError:
+        code = 6
+    finally:
+        os._exit(code)
+
+
+def kill() -> None:
+    os._exit(9)
+
+
+def fail() -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+TROUBLES = [(kill, scenario) for scenario in SCENARIOS]
+TROUBLES += [(fail, scenario) for scenario in ("fresh", "one in front", "failures again")]
+
+
+@pytest.mark.parametrize(("trouble", "scenario"), TROUBLES)
+@pytest.mark.parametrize("case", CASES)
+def test_trouble_at_every_call(
+    case: str, scenario: str, trouble: Callable[[], None], tmp_path: Path
+) -> None:
+    before, run = SCENARIOS[scenario]
+    reference = expected(case, scenario, tmp_path / "reference")
+    start = tmp_path / "start"
+    start.mkdir()
+    for earlier in before:
+        execute(case, start, earlier)
+    folder = tmp_path / "work"
+    number = 0
+    codes = []
+    # Some calls may fail without harm (a leftover that can't be removed), but no three in a row.
+    while codes[-3:] != [0, 0, 0] and not (trouble is kill and codes[-1:] == [0]):
+        number += 1
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(start, folder)
+        codes.append(disturb(lambda: execute(case, folder, run), number, trouble))
+        assert codes[-1] in (0, 6, 9), number
+        # The same command; after an overwrite that began, without the option, which starts anew.
+        execute(case, folder, run)
+        assert tree(folder) == reference, number
+    assert len(codes) > (5 if scenario == "nothing new" else 20)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_overwriting_can_be_continued(case: str, tmp_path: Path) -> None:
+    before, run = SCENARIOS["anew, with another array"]
+    reference = expected(case, "anew, with another array", tmp_path / "reference")
+    execute(case, tmp_path / "start", before[0])
+    for number in range(1, 200):
+        folder = tmp_path / f"work{number}"
+        shutil.copytree(tmp_path / "start", folder)
+        code = disturb(lambda folder=folder: execute(case, folder, run), number, kill)  # type: ignore[misc]
+        try:
+            execute(case, folder, run._replace(overwrite=False))
+        except ForeignOutputError:
+            # Killed before it began; what was there is still there.
+            assert number < 40
+            continue
+        assert tree(folder) == reference, number
+        if code == 0:
+            break
+    assert code == 0
+
+
+def test_a_second_table_does_not_take_the_arrays_of_the_first(tmp_path: Path) -> None:
+    arrays = Arrays(tmp_path / "arrays", {"A": (2,)}, "float32")
+    for name, refused in (("a", False), ("b", True)):
+        table = open_table(tmp_path / f"{name}.jsonl", "jsonl", 1)
+        try:
+            with Store({"options": {"output": name}}, table=table, arrays=arrays) as store:
+                store.finish()
+        except ForeignOutputError:
+            assert refused
+        else:
+            assert not refused
+
+
+def test_table_and_arrays_do_not_share_a_folder(tmp_path: Path) -> None:
+    arrays = Arrays(tmp_path, {"A": (2,)}, "float32")
+    with pytest.raises(UsageError, match="--dump-dir"):
+        Store({}, table=open_table(tmp_path / "out.csv", "csv", 1), arrays=arrays)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_in_the_middle_of_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is written, the second array is not."""
+    arrays = Arrays(tmp_path, {"A": (2,), "B": (2,)}, "float32")
+    row = {name: np.ones(2, np.float32) for name in "AB"}
+    write = stores.RowsPart.write
+
+    def interrupted(part: Any, values: Any, length: int) -> int:
+        if part.path.name == "B.npy" and length == 1:
+            raise KeyboardInterrupt
+        return write(part, values, length)
+
+    monkeypatch.setattr(stores.RowsPart, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt), Store({}, arrays=arrays) as store:
+        for name in "ab":
+            store.append(Record(name), row)
+    assert (tmp_path / "index.jsonl").read_text(encoding="utf-8").count("\n") == 1
+    assert np.load(tmp_path / "A.npy").shape == np.load(tmp_path / "B.npy").shape == (1, 2)
