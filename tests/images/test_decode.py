@@ -302,7 +302,7 @@ def test_a_file_that_changes_while_it_is_read(
     path = tmp_path / "x.png"
     path.write_bytes(encoded(photo(), "PNG"))
 
-    def grow(size: int) -> None:
+    def grow(size: int, most: int) -> None:
         with path.open("ab") as more:
             more.write(b"more")
 
