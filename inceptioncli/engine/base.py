@@ -28,6 +28,10 @@ class Engine(Protocol):
     def graph(self) -> Graph:
         """The graph that it runs."""
 
+    @property
+    def batch_size(self) -> int:
+        """So many images at once are done fastest."""
+
     def run(
         self, images: NDArray[np.float32], end_points: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:

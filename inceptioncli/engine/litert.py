@@ -23,6 +23,7 @@ class LiteRTEngine:
     """Runs a compiled graph on ``threads`` CPU threads, one image at a time."""
 
     name = "litert"
+    batch_size = 1
 
     def __init__(self, compiled: Compiled, threads: int) -> None:
         with native_stderr_hidden():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,11 @@ with contextlib.suppress(RuntimeError):
     for _gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(_gpu, True)
 
+_logger = logging.getLogger(__name__)
+
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.float16}
-BATCH_SIZE = 32
+# Of a GPU; halved when its memory does not hold so many.
+GPU_BATCH_SIZE = 32
 
 
 def require_device(device: str) -> None:
@@ -72,6 +76,10 @@ class TensorFlowEngine:
         device: ``/CPU:0`` or ``/GPU:n``.
         precision: ``float32``, ``bfloat16`` or ``float16``; results are float32 always.
 
+    Attributes:
+        batch_size: so many images go to the device at once. A smaller rest is filled up, so that
+            XLA compiles one shape and an image's scores don't depend on how many there are.
+
     Raises:
         DeviceError: TensorFlow does not see the device.
     """
@@ -85,18 +93,43 @@ class TensorFlowEngine:
         with tf.device(device):
             self._module = TensorFlowGraph(weights, PRECISIONS[precision])
         self._compile_xla = device.startswith("/GPU")
+        self.batch_size = GPU_BATCH_SIZE if self._compile_xla else 1
         self._functions: dict[tuple[str, ...], Any] = {}
 
     def run(
         self, images: NDArray[np.float32], end_points: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
-        """See `engine.base.Engine`."""
-        function = self._function(tuple(end_points))
-        parts = []
+        """See `engine.base.Engine`.
+
+        Raises:
+            DeviceError: the device's memory does not hold a single image.
+        """
+        parts: list[dict[str, NDArray[np.float32]]] = []
+        done = 0
+        while done < len(images):
+            some = images[done : done + self.batch_size]
+            try:
+                parts.append(self._run_batch(some, tuple(end_points)))
+            except tf.errors.ResourceExhaustedError as error:
+                if self.batch_size == 1:
+                    raise DeviceError(
+                        f"the memory of {self._device} does not hold one image; "
+                        "use --precision float16, or --device cpu"
+                    ) from error
+                self.batch_size //= 2
+                _logger.info("out of device memory; going on with %d at once", self.batch_size)
+                continue
+            done += len(some)
+        return {name: np.concatenate([part[name] for part in parts]) for name in end_points}
+
+    def _run_batch(
+        self, images: NDArray[np.float32], wanted: tuple[str, ...]
+    ) -> dict[str, NDArray[np.float32]]:
+        missing = self.batch_size - len(images)
+        filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images
         with tf.device(self._device):
-            for start in range(0, len(images), BATCH_SIZE):
-                parts.append(function(tf.constant(images[start : start + BATCH_SIZE])))
-        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in end_points}
+            outputs = self._function(wanted)(tf.constant(filled))
+        return {name: values.numpy()[: len(images)] for name, values in outputs.items()}
 
     def _function(self, wanted: tuple[str, ...]) -> Any:
         if wanted not in self._functions:

@@ -18,7 +18,7 @@ from inceptioncli.images.sources import Source, failure_to_read
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.pipeline.recipe import Output, Recipe
-from inceptioncli.pipeline.workers import Input, map_in_workers, waited_for
+from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers, waited_for
 from inceptioncli.records import STDIN, Failure, Prediction
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _run_here(
     for input in waited_for(inputs, while_waiting) if while_waiting else inputs:
         with native_stderr_hidden():
             image = recipe.decoding.decode(input)
-        yield input.path, image if isinstance(image, Failure) else recipe.infer(engine, image)
+        yield input.path, image if isinstance(image, Failure) else recipe.infer(engine, [image])[0]
 
 
 def _run_in_workers(
@@ -107,9 +107,17 @@ def _run_in_workers(
         )
         return
     engine = recipe.open_engine(layout.threads)
-    with contextlib.closing(map_in_workers(inputs, recipe.decoding.start, **options)) as decoded:
-        for path, image in decoded:
-            yield path, image if isinstance(image, Failure) else recipe.infer(engine, image)
+    # While the device is at a batch, the workers decode the next.
+    decoded = map_in_workers(inputs, recipe.decoding.start, **options)
+    with (
+        contextlib.closing(decoded),
+        contextlib.closing(in_batches(decoded, lambda: engine.batch_size)) as batches,
+    ):
+        for batch in batches:
+            images = [image for _, image in batch if not isinstance(image, Failure)]
+            outputs = iter(recipe.infer(engine, images) if images else ())
+            for path, image in batch:
+                yield path, image if isinstance(image, Failure) else next(outputs)
 
 
 def _input(source: Source, timeout: float) -> Input:

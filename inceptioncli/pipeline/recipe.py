@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -105,20 +105,24 @@ class Recipe:
 
         def answer(input: Input) -> Output | Failure:
             image = self.decoding.decode(input)
-            return image if isinstance(image, Failure) else self.infer(engine, image)
+            return image if isinstance(image, Failure) else self.infer(engine, [image])[0]
 
         return answer
 
-    def infer(self, engine: Engine, image: NDArray[np.float32]) -> Output:
-        """Runs one image through the graph and keeps what is wanted.
+    def infer(self, engine: Engine, images: Sequence[NDArray[np.float32]]) -> list[Output]:
+        """Runs images through the graph and keeps what is wanted of each.
 
         Raises:
             WeightsError: probabilities that are not numbers.
             UsageError: features that do not fit the type they are wanted in.
         """
-        outputs = {
-            name: values[0] for name, values in engine.run(image[None], self.end_points).items()
-        }
+        batch = engine.run(np.stack(images), self.end_points)
+        return [
+            self._output({name: values[place] for name, values in batch.items()})
+            for place in range(len(images))
+        ]
+
+    def _output(self, outputs: Mapping[str, NDArray[np.float32]]) -> Output:
         predictions: tuple[Prediction, ...] = ()
         if self.ranking:
             predictions = _rank(outputs[PREDICTIONS], self.ranking, self.source)

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import connection, resource_tracker
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from inceptioncli.errors import InceptionError
 from inceptioncli.records import Failure
@@ -29,6 +29,7 @@ from inceptioncli.records import Failure
 _logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
 
 # What a worker may take on top of what the graph needs: enough for any picture within Pillow's
 # limit of pixels, and a bound on what a hostile one can do to the machine.
@@ -112,14 +113,34 @@ def waited_for(
     feed = _Feed(inputs, 1)
     try:
         while True:
-            if (slot := feed.peek()) is not None:
+            if (input := feed.peek()) is not None:
                 feed.pop()
-                yield slot.input
+                yield input
             elif feed.ended:
                 return
             elif connection.wait([feed.news], _LONGEST_WAIT_S):
                 feed.hear()
             while_waiting()
+    finally:
+        feed.close()
+
+
+def in_batches(items: Iterable[Item], size: Callable[[], int]) -> Generator[list[Item], None, None]:
+    """What is there of the items, at least one and up to ``size()``; taken in a thread."""
+    feed = _Feed(items, 2 * size())
+    batch: list[Item] = []
+    try:
+        while not feed.ended:
+            if (item := feed.peek()) is not None:
+                feed.pop()
+                batch.append(item)
+                if len(batch) < size():
+                    continue
+            if batch:
+                yield batch
+                batch = []
+            elif not feed.ended and connection.wait([feed.news], _LONGEST_WAIT_S):
+                feed.hear()
     finally:
         feed.close()
 
@@ -144,11 +165,14 @@ class _Crew:
         self._deaths_at_start = 0
         self._looked_at = time.monotonic()
 
-    def hand_out(self, feed: _Feed) -> None:
+    def hand_out(self, feed: _Feed[Input]) -> None:
         """Gives inputs to workers that have room for them."""
         while self._again or len(self.slots) < self._ahead:
-            slot = self._again[0] if self._again else feed.peek()
-            if slot is None:
+            if self._again:
+                slot = self._again[0]
+            elif (input := feed.peek()) is not None:
+                slot = _Slot(input)
+            else:
                 return
             if slot.answer is None:
                 self._start_workers(feed)
@@ -167,7 +191,7 @@ class _Crew:
                 feed.pop()
                 self.slots.append(slot)
 
-    def _start_workers(self, feed: _Feed) -> None:
+    def _start_workers(self, feed: _Feed[Input]) -> None:
         if len(self._workers) == self._count:
             return
         feed.ring()  # For the next one that is put in, too.
@@ -176,7 +200,7 @@ class _Crew:
         while len(self._workers) < wanted:
             self._workers.append(_Worker(self._start))
 
-    def collect(self, feed: _Feed) -> None:
+    def collect(self, feed: _Feed[Input]) -> None:
         """Waits for something to happen, and sees to it."""
         begun = time.monotonic()
         self._forgive(begun - self._looked_at)
@@ -320,18 +344,18 @@ def _blame(slot: _Slot, code: int) -> None:
         slot.answer = Failure("decoder_crashed", message)
 
 
-class _Feed:
-    """Takes inputs in a thread, so that a slow source holds up no answers.
+class _Feed(Generic[Item]):
+    """Takes items in a thread, so that a slow source holds up nothing else.
 
     Attributes:
         news: a connection that becomes readable when there may be something to take.
     """
 
-    def __init__(self, inputs: Iterable[Input], size: int) -> None:
+    def __init__(self, items: Iterable[Item], size: int) -> None:
         self.news, self._bell = multiprocessing.Pipe(duplex=False)
-        self._inputs = inputs
-        self._queue: queue.Queue[_Slot | BaseException | None] = queue.Queue(size)
-        self._next: _Slot | None = None
+        self._items = items
+        self._queue: queue.Queue[Item | BaseException | None] = queue.Queue(size)
+        self._next: Item | None = None
         self._hungry = threading.Event()
         self._closed = threading.Event()
         self.ended = False
@@ -340,14 +364,14 @@ class _Feed:
 
     @property
     def size(self) -> int:
-        """At least so many inputs are there to be taken."""
+        """At least so many items are there to be taken."""
         return self._queue.qsize() + (self._next is not None)
 
-    def peek(self) -> _Slot | None:
-        """The next input, None if none is there now.
+    def peek(self) -> Item | None:
+        """The next item, None if none is there now.
 
         Raises:
-            BaseException: what the source of inputs raised.
+            BaseException: what the source of the items raised.
         """
         if self._next is None and not self.ended:
             self.ring()
@@ -362,11 +386,11 @@ class _Feed:
         return self._next
 
     def pop(self) -> None:
-        """Takes the input that `peek` gave."""
+        """Takes the item that `peek` gave."""
         self._next = None
 
     def ring(self) -> None:
-        """Asks for `news` of the next input that is put in."""
+        """Asks for `news` of the next item that is put in."""
         self._hungry.set()
 
     def hear(self) -> None:
@@ -379,16 +403,16 @@ class _Feed:
 
     def _take(self) -> None:
         try:
-            for item in self._inputs:
-                if not self._put(_Slot(item)):
+            for item in self._items:
+                if not self._put(item):
                     return
             self._put(None)
         except BaseException as error:
             self._put(error)
 
-    def _put(self, item: _Slot | BaseException | None) -> bool:
+    def _put(self, item: Item | BaseException | None) -> bool:
         # Of contents that come with their input one at a time waits here, for the sake of memory.
-        while isinstance(item, _Slot) and item.input.data is not None and self._queue.qsize():
+        while isinstance(item, Input) and item.data is not None and self._queue.qsize():
             if self._closed.wait(0.01):
                 return False
         while not self._closed.is_set():

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from inceptioncli.errors import InceptionError
-from inceptioncli.pipeline.workers import Input, map_in_workers
+from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers
 from inceptioncli.records import Failure
 from tests.pipeline import jobs
 
@@ -192,3 +192,23 @@ def test_workers_end_with_their_parent() -> None:
     while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(psutil.pid_exists, pids))
+
+
+def test_batches_are_what_is_there() -> None:
+    more = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(10)
+        assert more.wait(30)
+        yield 10
+
+    batches = in_batches(items(), lambda: 4, lambda: None)
+    given: list[int] = []
+    sizes = []
+    while len(given) < 10:
+        batch = next(batches)
+        sizes.append(len(batch))
+        given += batch
+    assert max(sizes) <= 4
+    more.set()
+    assert [*given, *(item for batch in batches for item in batch)] == list(range(11))
