@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 @click.option(
     "-e",
     "--end-point",
-    "end_points",
     multiple=True,
     metavar="END_POINT",
     default=("PreLogits",),
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
 def features(
     inputs: Inputs,
     output: Path,
-    end_points: tuple[str, ...],
+    end_point: tuple[str, ...],
     pool: str,
     dtype: str,
     batch: Batch,
@@ -83,7 +82,7 @@ def features(
 
     found = Found(inputs, graph.device)
     classifier = graph.load(found.at_least)
-    wanted = classifier.feature_options(end_points, pool, dtype)
+    wanted = classifier.feature_options(end_point, pool, dtype)
     options = {"command": "features", **wanted._asdict()}
     store = Store(
         {**classifier.provenance(), "options": options, **inputs.provenance()},

@@ -99,20 +99,17 @@ def _run_in_workers(
         "count": layout.workers,
         "timeout": timeout,
         "ahead": min(_AHEAD, max(2, _AHEAD_BYTES // max(1, output_bytes))) * layout.workers,
-        "while_waiting": while_waiting or (lambda: None),
     }
+    waiting = while_waiting or (lambda: None)
     if recipe.portable:
-        yield from map_in_workers(
-            inputs, functools.partial(recipe.start, layout.threads), **options
-        )
+        start = functools.partial(recipe.start, layout.threads)
+        yield from map_in_workers(inputs, start, while_waiting=waiting, **options)
         return
     engine = recipe.open_engine(layout.threads)
     # While the device is at a batch, the workers decode the next.
     decoded = map_in_workers(inputs, recipe.decoding.start, **options)
-    with (
-        contextlib.closing(decoded),
-        contextlib.closing(in_batches(decoded, lambda: engine.batch_size)) as batches,
-    ):
+    batched = in_batches(decoded, lambda: engine.batch_size, waiting)
+    with contextlib.closing(batched) as batches:
         for batch in batches:
             images = [image for _, image in batch if not isinstance(image, Failure)]
             outputs = iter(recipe.infer(engine, images) if images else ())

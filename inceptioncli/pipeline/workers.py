@@ -125,8 +125,10 @@ def waited_for(
         feed.close()
 
 
-def in_batches(items: Iterable[Item], size: Callable[[], int]) -> Generator[list[Item], None, None]:
-    """What is there of the items, at least one and up to ``size()``; taken in a thread."""
+def in_batches(
+    items: Iterable[Item], size: Callable[[], int], while_waiting: Callable[[], None]
+) -> Generator[list[Item], None, None]:
+    """What is there of the items, at least one and up to ``size()``; otherwise as `waited_for`."""
     feed = _Feed(items, 2 * size())
     batch: list[Item] = []
     try:
@@ -141,6 +143,7 @@ def in_batches(items: Iterable[Item], size: Callable[[], int]) -> Generator[list
                 batch = []
             elif not feed.ended and connection.wait([feed.news], _LONGEST_WAIT_S):
                 feed.hear()
+            while_waiting()
     finally:
         feed.close()
 
@@ -409,6 +412,10 @@ class _Feed(Generic[Item]):
             self._put(None)
         except BaseException as error:
             self._put(error)
+        finally:
+            # Here, because nobody can close a generator while this thread is in it.
+            if isinstance(self._items, Generator):
+                self._items.close()
 
     def _put(self, item: Item | BaseException | None) -> bool:
         # Of contents that come with their input one at a time waits here, for the sake of memory.

@@ -50,11 +50,14 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
 def test_a_warm_classify_never_imports_tensorflow(
     small_weights: Path, pictures: Path, run: Run
 ) -> None:
-    arguments = ["classify", "--device", "cpu", "-w", small_weights, pictures]
+    arguments = ["classify", "--device", "cpu", "-w", small_weights, "-j", "0", pictures]
     assert run(*arguments).returncode == 0
     modules = imported_by(*arguments)
     assert "ai_edge_litert" in modules
-    assert modules & {"tensorflow", "keras", "h5py", "safetensors", "pooch", "requests"} == set()
+    heavy = {"tensorflow", "keras", "h5py", "safetensors", "pooch", "requests", "pyarrow"}
+    assert modules & heavy == set()
+    with_workers = imported_by(*arguments[:-3], pictures)
+    assert with_workers & (heavy | {"ai_edge_litert"}) == set()
 
 
 def test_the_package_imports_nothing_heavy_by_itself() -> None:
