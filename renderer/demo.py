@@ -96,11 +96,10 @@ def _answers(model: Path, folder: Path, *options: str) -> list[Answer]:
 def _tensorflow_answers(model: Path, folder: Path) -> list[Answer]:
     """What the TensorFlow engine says, on the CPU; the command line takes it on GPUs only."""
     from inceptioncli.classifier import Classifier
-    from inceptioncli.engine.tensorflow import TensorFlowEngine
+    from inceptioncli.engine.select import prepare_tensorflow
     from inceptioncli.weights import collection
 
-    weights = collection.load(collection.choose(str(model)))
-    classifier = Classifier(TensorFlowEngine(weights, "/CPU:0"), weights.model)
+    classifier = Classifier(prepare_tensorflow(collection.choose(str(model)), "/CPU:0"))
     return [
         Answer(
             Path(record.path).parent.name,

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from inceptioncli.classifier import Classifier, load
-from inceptioncli.engine.tensorflow import TensorFlowEngine
+from inceptioncli.engine.select import prepare_tensorflow
 from inceptioncli.labels import imagenet_labels
 from inceptioncli.weights import collection, registry
 from renderer import dataset, demo
@@ -55,11 +55,10 @@ def fresh_renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_generalises_alike_on_all_engines(fresh_renders: Path) -> None:
-    weights = collection.load(collection.choose("demo"))
     classifiers = {
         "float32": load("demo", device="cpu"),
         "int8": load("demo", device="cpu", precision="int8"),
-        "tensorflow": Classifier(TensorFlowEngine(weights, "/CPU:0"), weights.model),
+        "tensorflow": Classifier(prepare_tensorflow(collection.choose("demo"), "/CPU:0")),
     }
     probabilities = {
         name: classifier.features(fresh_renders, end_points="Predictions")["Predictions"]

@@ -157,14 +157,19 @@ def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
             f"precision {precision} needs ai-edge-litert, which is not installed "
             "(there is no wheel for every platform); use --precision float32"
         )
-    return _prepare_tensorflow(chosen, "/CPU:0", precision, offline)
+    return prepare_tensorflow(chosen, "/CPU:0", precision, offline=offline)
 
 
 def _prepare_gpu(chosen: Chosen, device: str, precision: str, offline: bool) -> Ready:
-    return _prepare_tensorflow(chosen, f"/GPU:{device.partition(':')[2] or 0}", precision, offline)
+    return prepare_tensorflow(
+        chosen, f"/GPU:{device.partition(':')[2] or 0}", precision, offline=offline
+    )
 
 
-def _prepare_tensorflow(chosen: Chosen, device: str, precision: str, offline: bool) -> Ready:
+def prepare_tensorflow(
+    chosen: Chosen, device: str, precision: str = "float32", *, offline: bool = False
+) -> Ready:
+    """As `prepare`, with TensorFlow on ``/CPU:0`` or ``/GPU:n``, whatever would be fastest."""
     from inceptioncli.engine.tensorflow import TensorFlowEngine, require_device
 
     require_device(device)  # Before weights are downloaded for nothing.
