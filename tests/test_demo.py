@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 from inceptioncli.classifier import Classifier, load
 from inceptioncli.engine.select import prepare_tensorflow
 from inceptioncli.labels import imagenet_labels
 from inceptioncli.weights import collection, registry
-from renderer import dataset, demo
+from renderer import dataset, demo, render
 from tests.conftest import Run
 
 SAMPLE_IMAGES = Path(__file__).parents[1] / "sample_images"
@@ -70,3 +71,16 @@ def test_it_generalises_alike_on_all_engines(fresh_renders: Path) -> None:
     assert (probabilities["int8"].argmax(axis=1) == exact.argmax(axis=1)).mean() >= 0.99
     assert (probabilities["tensorflow"].argmax(axis=1) == exact.argmax(axis=1)).all()
     assert np.abs(probabilities["tensorflow"] - exact).max() < 1e-4
+
+
+def test_scaled_decoding_changes_no_first_class(tmp_path: Path) -> None:
+    for name in demo.SEEN:
+        large = render(name, 123_456).resize((1600, 1200), Image.Resampling.BICUBIC)
+        large.save(tmp_path / f"{name}.jpg", quality=90)
+    tops = []
+    for exact in (False, True):
+        classifier = load("demo", device="cpu", exact_decode=exact)
+        tops.append([record.predictions[0] for record in classifier.classify(tmp_path)])
+    assert [top.index for top in tops[0]] == [top.index for top in tops[1]]
+    differences = [abs(a.probability - b.probability) for a, b in zip(*tops, strict=True)]
+    assert 0 < max(differences) < 0.05

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from benchmarks.images import camera_like
 from inceptioncli.errors import ImageError
 from inceptioncli.images import decode as decoding
 from inceptioncli.images.decode import decode, load_image
@@ -353,3 +354,37 @@ def test_mutated_images_decode_or_fail_by_code(
     else:
         assert values.shape == (SIZE, SIZE, 3)
         assert np.isfinite(values).all()
+
+
+# Scaled decoding
+
+
+@pytest.mark.parametrize("size", [(2016, 1512), (1198, 900)])
+@pytest.mark.parametrize(("format", "options"), [("JPEG", {"quality": 90}), ("PNG", {})])
+@pytest.mark.parametrize("crop", [1.0, 0.875])
+def test_scaled_decoding_can_not_be_seen(
+    size: tuple[int, int], format: str, options: dict[str, int], crop: float
+) -> None:
+    picture = camera_like(np.random.default_rng(0), size)
+    data = encoded(picture, format, **options)
+    scaled, exact = (decode(data, size=299, crop=crop, exact=exact) for exact in (False, True))
+    assert np.abs(scaled - exact).mean() * 127.5 < 0.5
+    assert np.abs(scaled - exact).max() * 127.5 < 6
+
+
+def test_small_pictures_are_decoded_exactly() -> None:
+    data = encoded(camera_like(np.random.default_rng(0), (1000, 1000)), "JPEG")
+    scaled, exact = (decode(data, size=75, exact=exact) for exact in (False, True))
+    np.testing.assert_array_equal(scaled, exact)
+
+
+def test_scaled_decoding_sees_what_exact_decoding_sees() -> None:
+    """Orientation, the end of a file that is cut off, and Keras's own scaling within reason."""
+    picture = camera_like(np.random.default_rng(1), (2000, 1400))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = decode(encoded(picture.rotate(-90, expand=True), "PNG"), size=299)
+    turned = decode(encoded(picture, "JPEG", exif=exif, quality=95), size=299)
+    assert np.abs(upright - turned).mean() * 127.5 < 1
+    data = encoded(picture, "JPEG")
+    assert code_of(data[: len(data) * 2 // 3]) == "truncated"
