@@ -195,8 +195,8 @@ class Classifier:
             if name not in known:
                 by_lower = {end_point.lower(): end_point for end_point in known}
                 near = difflib.get_close_matches(name.lower(), by_lower, 1)
-                hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
-                raise UsageError(f"unknown end point {name!r}{hint} Known: {', '.join(known)}")
+                hint = f"did you mean {by_lower[near[0]]}? " if near else ""
+                raise UsageError(f"unknown end point {name!r}; {hint}known: {', '.join(known)}")
         if pool not in POOLS:
             raise UsageError(f"unknown pool {pool!r}; expected {', '.join(POOLS)}")
         if dtype not in DTYPES:

@@ -56,9 +56,9 @@ batch_options = collected(
         "--workers",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Processes that decode images and run the graph; 0 for this process alone, which a "
-        "decoder that crashes takes down.  [default: one for each core, as memory allows; for a "
-        "single image 0]",
+        help="Processes that decode images and run the graph; 0 for this process alone, without "
+        "limits of time and memory for a hostile image.  [default: one for each core, as memory "
+        "allows; for a single image 0]",
     ),
     click.option(
         "--timeout",

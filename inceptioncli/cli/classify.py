@@ -115,6 +115,7 @@ def classify(
         "dump": features.end_points,
         # The arrays belong to one table.
         "output": str(output) if output and dump_dir else None,
+        "dump_dir": str(dump_dir) if dump_dir else None,
     }
     with contextlib.ExitStack() as stack:
         store: Store | None = None

@@ -181,7 +181,9 @@ class Inputs(NamedTuple):
     def provenance(self) -> dict[str, Any]:
         """What a continued run must share; a list may grow in between."""
         name = None if self.input_list is None else str(self.input_list.name)
-        return {"inputs": [*self.paths], "input_list": name}
+        # Shells complete a folder's name with a slash, or don't.
+        paths = [path.rstrip(os.sep) or path for path in self.paths]
+        return {"inputs": paths, "input_list": name}
 
     def _listed(self, file: BufferedReader) -> Iterator[str]:
         from inceptioncli.images.sources import read_list

@@ -50,7 +50,8 @@ def read(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         pass
     raise ForeignOutputError(
-        f"{path} is in the way: it was not written by inceptioncli; choose another -o"
+        f"{path} is in the way: it was not written by inceptioncli, or is damaged; remove it, or "
+        "choose another -o"
     )
 
 
@@ -69,17 +70,27 @@ def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str
     # Through JSON, as the note went: tuples are lists there.
     ours = _flat(json.loads(json.dumps(fingerprint)))
     theirs = _flat({key: note[key] for key in note if key not in _NO_FINGERPRINT})
-    names = [name for name in (*theirs, *(set(ours) - set(theirs))) if name != "weights name"]
+    names = [
+        name
+        for name in dict.fromkeys((*theirs, *ours))
+        if name != "weights name" and theirs.get(name) != ours.get(name)
+    ]
+    if "options command" in names:  # All the others follow from it.
+        names = ["options command"]
     differences = [
-        f"{name} is {theirs.get(name)} there and {ours.get(name)} here"
+        f"{name} is {_short(theirs.get(name))} there and {_short(ours.get(name))} here"
         for name in names
-        if theirs.get(name) != ours.get(name)
     ]
     if differences:
         raise ForeignOutputError(
             f"the output belongs to another run ({path}): {'; '.join(differences)}; give the same "
             "options to continue it, --overwrite to start anew, or another -o"
         )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

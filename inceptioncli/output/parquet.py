@@ -21,9 +21,7 @@ def require() -> None:
     import importlib.util
 
     if importlib.util.find_spec("pyarrow") is None:
-        raise UsageError(
-            "Parquet needs pyarrow: pip install 'inceptioncli[parquet]'; or write .jsonl or .csv"
-        )
+        raise UsageError("Parquet needs pyarrow: pip install pyarrow; or write .jsonl or .csv")
 
 
 def render(rows: Path, target: Path, columns: int) -> None:

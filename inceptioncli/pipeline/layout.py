@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from inceptioncli.errors import UsageError
+
 # Workers may take so much of the memory that is there to be had.
 _SHARE_OF_MEMORY = 0.75
 _CGROUP = Path("/sys/fs/cgroup")
@@ -24,7 +26,12 @@ def choose(workers: int | None, bytes_per_worker: int) -> Layout:
     Args:
         workers: so many, whatever the machine is like; None to choose.
         bytes_per_worker: memory that a worker takes.
+
+    Raises:
+        UsageError: fewer than no workers.
     """
+    if workers is not None and workers < 0:
+        raise UsageError(f"{workers} workers; expected 0 (this process alone) or more")
     available = cores()
     if workers is None:
         room = int(_available_memory() * _SHARE_OF_MEMORY) // bytes_per_worker

@@ -268,7 +268,8 @@ class _Crew:
             if self._deaths_at_start == _STARTS:
                 raise InceptionError(
                     f"worker processes end before they begin ({_manner(code)}); "
-                    "is there memory for them? Fewer: --workers 1"
+                    "is there memory for them, and has the script that wants them its "
+                    "`if __name__ == '__main__':`?"
                 )
         again = [slot for slot in worker.given if slot.answer is None]
         self._again = deque([*again, *self._again])
