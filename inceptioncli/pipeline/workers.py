@@ -296,7 +296,7 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         quiet = not _logger.isEnabledFor(logging.DEBUG)
         self._process = context.Process(target=_work, args=(theirs, start, quiet), daemon=True)
-        with _interrupts_blocked():
+        with _interrupts_held_back():
             self._process.start()
         theirs.close()
         self.ready = False
@@ -437,17 +437,29 @@ class _Feed(Generic[Item]):
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process started inside never sees Ctrl-C, not even while Python starts."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # Else `start` does it, and lets interrupts in again.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _interrupts_held_back() -> Iterator[None]:
+    """A process started inside never sees Ctrl-C, and is not left half started by one of ours."""
+    held: list[int] = []
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # Handlers run there alone.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, frame: held.append(number))
+    before = None
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # Else `start` does it, and lets interrupts in again.
+        # The process inherits the mask, for the time that Python takes to start there.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in held[:1]:
+            signal.raise_signal(number)
 
 
 def _manner(code: int) -> str:

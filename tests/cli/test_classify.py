@@ -382,7 +382,8 @@ def test_a_full_disk_is_exit_6(run: Run, small_weights: Path, pictures: Path) ->
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(small_weights: Path, pictures: Path, number: int, code: int) -> None:
-    process = start(small_weights, "-f", "jsonl", *[pictures] * 5000)
+    # Unbuffered: what is read ahead of the first line would be lost to `communicate`.
+    process = start(small_weights, "-f", "jsonl", *[pictures] * 5000, bufsize=0)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(0.2)
