@@ -185,8 +185,8 @@ def show(case: Case, times: dict[str, list[float]]) -> None:
 
 
 def first_use(weights: Path, images: Path) -> dict[str, float]:
-    """Seconds of the first run with each precision, with what the disk has cached dropped by no
-    one: a user has just downloaded the file.
+    """Seconds of the first run with each precision; the disk has the file cached, as after a
+    download.
     """
     command = [*OURS, "classify", "-w", str(weights), str(images / "images" / "00000.jpg")]
     return {name: run([*command, "--precision", name]) for name in ("float32", "int8")}

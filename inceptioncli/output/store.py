@@ -80,6 +80,7 @@ class Store:
 
     Attributes:
         ledger: which inputs have their records.
+        committed: so many records are safe.
 
     Raises:
         ForeignOutputError: what is there belongs to another run, to somebody else, or another
@@ -125,7 +126,7 @@ class Store:
         self._lengths: dict[Part, int] = {}
         self._frozen = False  # a finished Parquet file, as long as its rows need not grow
         self._changed = False
-        self._committed = 0
+        self.committed = 0
         self._uncommitted = 0
         self._committed_at = time.monotonic()
         with contextlib.ExitStack() as locks:
@@ -216,11 +217,6 @@ class Store:
             self._locks.close()
 
     @property
-    def committed(self) -> int:
-        """So many records are safe."""
-        return self._committed
-
-    @property
     def _parts(self) -> tuple[Part, ...]:
         return (*self._lines, *self._rows.values())
 
@@ -292,7 +288,7 @@ class Store:
             self.ledger.add(path, code, again=again)
         if self._rows and sum(code is None for code in self.ledger.codes) != self._length_of_rows:
             raise damaged(self._lines[0].path, "its records do not match the arrays")
-        self._committed = self.ledger.counts.total()
+        self.committed = self.ledger.counts.total()
         if note["renaming"]:
             self._write_note(_UNFINISHED)
 
@@ -351,7 +347,7 @@ class Store:
             part.sync(length)
         self._write_note(status)
         self._uncommitted = 0
-        self._committed = self.ledger.counts.total()
+        self.committed = self.ledger.counts.total()
         self._committed_at = time.monotonic()
 
     def _write_note(

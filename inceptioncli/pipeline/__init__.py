@@ -18,7 +18,7 @@ from inceptioncli.images.sources import Source, failure_to_read
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.pipeline.recipe import Output, Recipe
-from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers, waited_for
+from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers
 from inceptioncli.records import STDIN, Failure, Prediction
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Result(NamedTuple):
     """What became of one input: predictions and features, or a failure."""
 
     path: str
-    predictions: tuple[Prediction, ...] = ()
-    features: dict[str, NDArray[np.floating]] = {}  # noqa: RUF012  # a default nobody changes
+    predictions: tuple[Prediction, ...]
+    features: dict[str, NDArray[np.floating]]
     failure: Failure | None = None
 
 
@@ -66,7 +66,7 @@ def run(
     ) as answers:
         for path, answer in answers:
             if isinstance(answer, Failure):
-                yield Result(path, failure=answer)
+                yield Result(path, (), {}, answer)
             else:
                 yield Result(path, *answer)
 
@@ -81,7 +81,10 @@ def _run_here(
     while_waiting: Callable[[], None] | None,
 ) -> _Answers:
     engine = recipe.open_engine(threads)
-    for input in waited_for(inputs, while_waiting) if while_waiting else inputs:
+    if while_waiting is not None:
+        batches = in_batches(inputs, lambda: 1, while_waiting)
+        inputs = (input for batch in batches for input in batch)
+    for input in inputs:
         with native_stderr_hidden():
             image = recipe.decoding.decode(input)
         yield input.path, image if isinstance(image, Failure) else recipe.infer(engine, [image])[0]

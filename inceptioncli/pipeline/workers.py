@@ -106,29 +106,13 @@ def map_in_workers(
         crew.dismiss()
 
 
-def waited_for(
-    inputs: Iterable[Input], while_waiting: Callable[[], None]
-) -> Generator[Input, None, None]:
-    """The inputs, taken in a thread; ``while_waiting`` is called while the next is not there."""
-    feed = _Feed(inputs, 1)
-    try:
-        while True:
-            if (input := feed.peek()) is not None:
-                feed.pop()
-                yield input
-            elif feed.ended:
-                return
-            elif connection.wait([feed.news], _LONGEST_WAIT_S):
-                feed.hear()
-            while_waiting()
-    finally:
-        feed.close()
-
-
 def in_batches(
     items: Iterable[Item], size: Callable[[], int], while_waiting: Callable[[], None]
 ) -> Generator[list[Item], None, None]:
-    """What is there of the items, at least one and up to ``size()``; otherwise as `waited_for`."""
+    """What is there of the items, at least one and up to ``size()``, taken in a thread.
+
+    ``while_waiting`` is called about once a second, or oftener, while nothing is there.
+    """
     feed = _Feed(items, 2 * size())
     batch: list[Item] = []
     try:

@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.reliability.crash import FORMATS, Case, make_images, weights_in
+from tests.reliability.crash import FORMATS, Case, make_images, undisturbed, weights_in
 
 ERRORS = ("EIO", "ENOSPC")
 
@@ -67,9 +67,7 @@ def main() -> None:
         make_images(folder / "images", options.images)
         for format in FORMATS:
             case = Case(format, weights, folder / "images", folder / "work" / format)
-            case.finish()
-            reference = case.files()
-            shutil.rmtree(case.folder)
+            reference = undisturbed(case).files
             codes = Counter(
                 (error, fail_write(case, error, number, reference))
                 for number in range(1, options.writes + 1)

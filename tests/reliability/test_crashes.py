@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.reliability.crash import FORMATS, Case, kill_and_continue, make_images
+from tests.reliability.crash import FORMATS, Case, kill_and_continue, make_images, undisturbed
 from tests.reliability.faults import ERRORS, fail_write, limit_files
 
 WRITES = 50
@@ -43,19 +43,6 @@ def format(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def undisturbed(case: Case) -> tuple[dict[str, bytes], float]:
-    """What the case writes, and the seconds it takes; nothing is left of it."""
-    case.finish()
-    shutil.rmtree(case.folder)
-    begun = time.monotonic()
-    case.finish()
-    seconds = time.monotonic() - begun
-    files = case.files()
-    assert not [name for name in files if Path(name).name.startswith(".")]
-    shutil.rmtree(case.folder)
-    return files, seconds
-
-
 def is_alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
@@ -65,11 +52,8 @@ def is_alive(process: psutil.Process) -> bool:
 
 def test_kills(format: str, small_weights: Path, many: Path, tmp_path: Path) -> None:
     case = Case(format, small_weights, many, tmp_path / "work")
-    case.finish()
-    paths = case.paths()
+    reference, paths, seconds = undisturbed(case)
     assert len(paths) == len(set(paths)) == 2000
-    shutil.rmtree(case.folder)
-    reference, seconds = undisturbed(case)
     killed, finished = kill_and_continue(case, reference, 20, random.Random(1), seconds)
     assert killed == 20
     assert finished >= 1
@@ -114,7 +98,7 @@ def test_signals_commit_what_is_done(
 def test_failing_writes(small_weights: Path, few: Path, tmp_path: Path) -> None:
     """Each of the first writes, in turns of formats and errors; the script tries them all."""
     cases = [Case(format, small_weights, few, tmp_path / format) for format in FORMATS]
-    references = [undisturbed(case)[0] for case in cases]
+    references = [undisturbed(case).files for case in cases]
     codes = []
     for number in range(1, WRITES + 1):
         turn = number % len(cases)
@@ -125,7 +109,7 @@ def test_failing_writes(small_weights: Path, few: Path, tmp_path: Path) -> None:
 
 def test_short_writes(format: str, small_weights: Path, few: Path, tmp_path: Path) -> None:
     case = Case(format, small_weights, few, tmp_path / "work")
-    reference, _ = undisturbed(case)
+    reference = undisturbed(case).files
     for size in (1000, 2500, 4099):
         limit_files(case, size, reference)
 
@@ -149,7 +133,7 @@ def test_a_full_disk(format: str, small_weights: Path, few: Path, tmp_path: Path
         files = case.files()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    assert files == undisturbed(Case(format, small_weights, few, tmp_path / "work"))[0]
+    assert files == undisturbed(Case(format, small_weights, few, tmp_path / "work")).files
 
 
 def test_a_read_only_target(small_weights: Path, few: Path) -> None:
