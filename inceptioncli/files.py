@@ -44,6 +44,12 @@ def replacing(target: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def remove_orphans(target: Path) -> None:
+    """Removes what a kill has left of `replacing` a file; nobody else may be at it now."""
+    for orphan in target.parent.glob(f".{target.name}.*.partial"):
+        orphan.unlink(missing_ok=True)
+
+
 def flush(path: Path) -> None:
     """Makes what was written to a file, or the names in a folder, safe from the machine's crash."""
     folder = path.is_dir()

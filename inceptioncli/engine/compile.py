@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inceptioncli.errors import OutputError
-from inceptioncli.files import replacing
+from inceptioncli.files import remove_orphans, replacing
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.terminal import printable
 from inceptioncli.weights import cache, collection
@@ -87,7 +87,9 @@ def forget(source_sha256: str) -> list[Path]:
             continue
         if source == source_sha256:
             # The lock stays: another process may hold it.
-            for path in (note, note.with_suffix(".tflite")):
+            for path in sorted(
+                set(note.parent.glob(f"{note.stem}.*")) - {note.with_suffix(".lock")}
+            ):
                 try:
                     path.unlink(missing_ok=True)
                 except OSError as error:
@@ -132,12 +134,11 @@ def _build(chosen: Chosen, precision: str, folder: Path, key: str, offline: bool
         precision,
     )
     content = convert(weights, precision)
-    for orphan in folder.glob(f".{key}.*.partial"):  # left by a kill; the lock is ours
-        orphan.unlink(missing_ok=True)
+    remove_orphans(target)
     with replacing(target) as beside:
         beside.write_bytes(content)
     note: dict[str, Any] = {
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": cache.sha256(target),
         "weights_sha256": chosen.sha256,
         "model": weights.model.to_metadata(),
     }

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import os
+import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,19 +24,50 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def open_model(path: Path, threads: int, packed: Path | None) -> Any:
+    """A LiteRT file as a ``CompiledModel``; to be closed with `close_model`.
+
+    Args:
+        path: the file.
+        threads: so many CPU threads.
+        packed: file with the weights as XNNPACK packs them; written if it holds something else.
+            Without one every opening packs them anew, in memory of its own.
+    """
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.options import CpuOptions, Options
+
+    cpu = CpuOptions(
+        num_threads=threads,
+        xnnpack_weight_cache_path="" if packed is None else os.fspath(packed),
+    )
+    with native_stderr_hidden():  # It tells of all accelerators that it finds or doesn't.
+        return CompiledModel.from_file(os.fspath(path), options=Options(cpu_options=cpu))
+
+
+def close_model(model: Any) -> None:
+    """Gives back what a ``CompiledModel`` holds, and its environment, which nobody shares."""
+    with native_stderr_hidden():
+        model.close()
+        model.environment.close()
+
+
 class LiteRTEngine:
-    """Runs a compiled graph on ``threads`` CPU threads, one image at a time."""
+    """Runs a compiled graph on ``threads`` CPU threads, one image at a time.
+
+    Args:
+        compiled: the graph.
+        threads: so many CPU threads.
+        packed: its packed weights, if there are any; see `engine.packing`.
+    """
 
     name = "litert"
     batch_size = 1
 
-    def __init__(self, compiled: Compiled, threads: int) -> None:
-        with native_stderr_hidden():
-            from ai_edge_litert.interpreter import Interpreter
-
-            self._interpreter = Interpreter(str(compiled.path), num_threads=threads)
+    def __init__(self, compiled: Compiled, threads: int, packed: Path | None = None) -> None:
         self.graph = compiled.model.graph
-        self._runners: dict[str, Any] = {}
+        self._model = open_model(compiled.path, threads, packed)
+        self._buffers: dict[str, _Buffers] = {}
+        weakref.finalize(self, _close, self._model, self._buffers)
 
     def run(
         self, images: NDArray[np.float32], end_points: Sequence[str]
@@ -39,17 +75,61 @@ class LiteRTEngine:
         """See `engine.base.Engine`."""
         only_last = tuple(end_points) == self.graph.end_points[-1:]
         signature = PREDICTIONS_SIGNATURE if only_last else END_POINTS_SIGNATURE
-        rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in end_points}
-        for image in images:
-            outputs = self._run_one(signature, image[np.newaxis])
-            for name in end_points:
-                rows[name].append(outputs[name][0])
-        return {name: np.stack(values) for name, values in rows.items()}
+        if signature not in self._buffers:
+            self._buffers[signature] = _allocate(self._model, signature)
+        inputs, outputs, shapes = self._buffers[signature]
+        rows = {name: np.empty((len(images), *shapes[name]), np.float32) for name in end_points}
+        for place, image in enumerate(images):
+            inputs[INPUT_NAME].write(image)
+            self._model.run_by_name(signature, inputs, outputs)
+            for name, values in rows.items():
+                row = values[place]
+                row[...] = outputs[name].read(row.size, np.float32).reshape(row.shape)
+        return rows
 
-    def _run_one(self, signature: str, image: NDArray[np.float32]) -> Any:
-        if signature in self._runners:
-            return self._runners[signature](**{INPUT_NAME: image})
-        # The first run of a signature packs its weights, and says on standard error that it does.
-        with native_stderr_hidden():
-            self._runners[signature] = self._interpreter.get_signature_runner(signature)
-            return self._runners[signature](**{INPUT_NAME: image})
+
+class _Buffers(NamedTuple):
+    """What a signature reads and writes, and the shape of each output for one image."""
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    shapes: dict[str, list[int]]
+
+
+def _allocate(model: Any, signature: str) -> _Buffers:
+    names = model.get_signature_list()[signature]
+    details = model.get_output_tensor_details(signature)
+    with native_stderr_hidden():
+        buffers = _Buffers(
+            {name: model.create_input_buffer_by_name(signature, name) for name in names["inputs"]},
+            {
+                name: model.create_output_buffer_by_name(signature, name)
+                for name in names["outputs"]
+            },
+            {name: details[name]["shape"][1:] for name in names["outputs"]},
+        )
+        # The first write of a process makes an environment that lives to its end.
+        shape = model.get_input_tensor_details(signature)[INPUT_NAME]["shape"]
+        buffers.inputs[INPUT_NAME].write(np.zeros(shape, np.float32))
+    _silence_exit()
+    return buffers
+
+
+def _close(model: Any, buffers: dict[str, _Buffers]) -> None:
+    for signature in buffers.values():
+        for buffer in (*signature.inputs.values(), *signature.outputs.values()):
+            buffer.destroy()
+    buffers.clear()
+    close_model(model)
+
+
+@functools.cache
+def _silence_exit() -> None:
+    """Closes standard error when Python has ended and before C++ destroys its static objects.
+
+    LiteRT's tell of themselves there, and nothing turns that off from Python (LiteRT issue 7420).
+    """
+    if os.name == "posix":
+        libc = ctypes.CDLL(None)
+        close = ctypes.cast(libc.close, ctypes.c_void_p)
+        libc.__cxa_atexit(close, ctypes.c_void_p(2), None)

@@ -147,10 +147,14 @@ def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
     if importlib.util.find_spec("ai_edge_litert") is not None:
         from inceptioncli.engine.compile import compiled
         from inceptioncli.engine.litert import LiteRTEngine
+        from inceptioncli.engine.packing import packed
 
         graph = compiled(chosen, precision, offline=offline)
-        memory = _LITERT_BYTES + int(_LITERT_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
-        opener = functools.partial(LiteRTEngine, graph)
+        packed_weights = packed(graph)
+        memory = _LITERT_BYTES
+        if packed_weights is None:
+            memory += int(_LITERT_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
+        opener = functools.partial(LiteRTEngine, graph, packed=packed_weights)
         return Ready(graph.model, chosen, "litert", precision, opener, memory)
     if precision != "float32":
         raise DeviceError(

@@ -97,11 +97,8 @@ class Recipe:
         return (*names, *([PREDICTIONS] if self.ranking and PREDICTIONS not in names else []))
 
     def start(self, threads: int) -> Callable[[Input], Output | Failure]:
-        """Opens the engine and runs it once; gives the function that answers inputs."""
+        """Opens the engine; gives the function that answers inputs."""
         engine = self.open_engine(threads)
-        # The first run packs the weights and takes what memory the graph needs.
-        side = self.decoding.image_size
-        engine.run(np.zeros((1, side, side, 3), np.float32), self.end_points)
 
         def answer(input: Input) -> Output | Failure:
             image = self.decoding.decode(input)

@@ -116,7 +116,7 @@ def test_two_processes_that_build_at_once_end_with_one_good_file(
     # The second waited for the first and built nothing.
     assert sum(errors.count(b"first use") for _, errors, _ in outcomes) == 1
     files = sorted(path.suffix for path in (own_cache / "compiled").iterdir())
-    assert files == [".json", ".lock", ".tflite"]
+    assert files == [".json", ".json", ".lock", ".packed", ".tflite"]
 
 
 def test_killed_while_building_the_next_run_builds(

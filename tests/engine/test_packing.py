@@ -1,0 +1,121 @@
+"""Packed weights: made once for each kind of machine, mended when damaged, and not needed."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inceptioncli.engine import compile as compiler
+from inceptioncli.engine import packing
+from inceptioncli.engine.compile import Compiled
+from inceptioncli.engine.litert import LiteRTEngine
+from inceptioncli.engine.packing import packed
+from inceptioncli.weights import collection
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
+
+
+def scores(graph: Compiled, path: Path | None) -> bytes:
+    return LiteRTEngine(graph, 1, path).run(IMAGES, ["Predictions"])["Predictions"].tobytes()
+
+
+@pytest.fixture(params=["float32", "int8"])
+def graph(request: pytest.FixtureRequest, small_weights: Path, own_cache: Path) -> Compiled:
+    return compiler.compiled(collection.choose(str(small_weights)), request.param)
+
+
+def test_results_are_those_without(graph: Compiled) -> None:
+    path = packed(graph)
+    assert path is not None
+    before = path.stat()
+    assert scores(graph, path) == scores(graph, None)
+    wanted = ["Mixed_5b", "Predictions"]
+    with_them = LiteRTEngine(graph, 2, path).run(IMAGES, wanted)
+    without = LiteRTEngine(graph, 2).run(IMAGES, wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(with_them[name], without[name])
+    assert packed(graph) == path
+    assert path.stat().st_mtime_ns == before.st_mtime_ns  # Made once, and opened by all as it is.
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten", "one bit", "note", "gone"])
+def test_damage_is_mended(graph: Compiled, damage: str) -> None:
+    path = packed(graph)
+    assert path is not None
+    content = path.read_bytes()
+    middle = len(content) // 2
+    note = path.with_suffix(".json")
+    match damage:
+        case "cut":
+            path.write_bytes(content[:middle])
+        case "emptied":
+            path.write_bytes(b"")
+        case "overwritten":
+            path.write_bytes(b"rubbish" * 1000)
+        case "one bit":
+            path.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            )
+        case "note":
+            note.write_text("[]", encoding="utf-8")
+        case "gone":
+            path.unlink()
+    assert packed(graph) == path
+    assert path.read_bytes() == content
+    assert json.loads(note.read_text(encoding="utf-8"))["sha256"]
+
+
+def test_another_kind_of_machine_has_its_own(
+    graph: Compiled, small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(packing, "_machine", lambda: "another")
+        other = packed(graph)
+    assert other is not None
+    assert packed(graph) != other
+    assert len(compiler.forget(collection.choose(str(small_weights)).sha256)) == 6
+    assert not other.exists()
+
+
+def test_the_machine_is_told_by_its_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set()
+    for text in (
+        "processor\t: 0\nmodel name\t: A\ncpu MHz\t: 1000\nflags\t: avx2\n\nprocessor\t: 1\n",
+        "processor\t: 3\nmodel name\t: A\ncpu MHz\t: 2000\nflags\t: avx2\n\n",
+        "processor\t: 0\nmodel name\t: A\ncpu MHz\t: 1000\nflags\t: avx2 avx512f\n\n",
+        "processor\t: 0\nFeatures\t: asimd\nCPU part\t: 0xd0c\n\n",
+    ):
+        cpuinfo = tmp_path / "cpuinfo"
+        cpuinfo.write_text(text)
+        monkeypatch.setattr(packing, "_CPUINFO", cpuinfo)
+        names.add(packing._machine.__wrapped__())
+    assert len(names) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_disk_that_is_full_costs_time_alone(
+    graph: Compiled, small_weights: Path, pictures: Path
+) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl"]
+    command += ["-w", str(small_weights), "--precision"]
+    command += ["int8" if graph.path.stat().st_size < 1 << 20 else "float32", str(pictures)]
+
+    def full() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    without = subprocess.run(command, capture_output=True, timeout=300, preexec_fn=full)
+    assert (without.returncode, without.stderr) == (0, b"")
+    folder = graph.path.parent
+    assert not list(folder.glob("*.packed"))
+    assert not list(folder.glob(".*.partial"))
+    usual = subprocess.run(command, capture_output=True, timeout=300)
+    assert list(folder.glob("*.packed"))
+    assert usual.stdout == without.stdout != b""
