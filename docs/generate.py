@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from inceptioncli.cli import cli
+from inceptioncli.cli.program import cli
 
 TARGET = Path(__file__).with_name("commands.md")
 WIDTH = 100

@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import inceptioncli
 from inceptioncli import pipeline
 from inceptioncli.choices import DTYPES, POOLS, TIMEOUT_S
@@ -39,6 +37,7 @@ from inceptioncli.weights import collection
 from inceptioncli.weights.registry import DEFAULT
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 StrPath = str | os.PathLike[str]
@@ -157,6 +156,8 @@ class Classifier:
             UsageError: an unknown end point, pool or type, or values that don't fit the type.
             ImageError: an input can't be decoded; rows could no longer be told apart.
         """
+        import numpy as np
+
         names = [end_points] if isinstance(end_points, str) else end_points
         options = self.feature_options(names, pool, dtype)
         rows: dict[str, list[NDArray[np.floating]]] = {name: [] for name in options.end_points}
@@ -253,7 +254,7 @@ class Classifier:
             recipe,
             layout,
             timeout=timeout,
-            output_bytes=values * np.dtype(features.dtype).itemsize,
+            output_bytes=4 * values,  # of float32; others are smaller
             while_waiting=while_waiting,
         )
 

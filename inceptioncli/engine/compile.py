@@ -51,13 +51,13 @@ def compiled(chosen: Chosen, precision: str, *, offline: bool = False) -> Compil
         WeightsError: the weights are needed and can't be had or read.
         OutputError: the cache can't be written.
     """
-    import filelock
-
     folder = cache.compiled_folder()
     key = _key(chosen, precision)
     found = _look_up(folder, key)
     if found is not None:
         return found
+    import filelock
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / f"{key}.lock"):

@@ -35,11 +35,11 @@ def packed(compiled: Compiled) -> Path | None:
     Returns:
         None if they can't be kept; the graph runs without them, and starts more slowly.
     """
-    import filelock
-
     path = compiled.path.with_suffix(f".{_machine()}.packed")
     if _sound(path):
         return path
+    import filelock
+
     try:
         with filelock.FileLock(compiled.path.with_suffix(".lock")):
             # Another process may have made them while this one waited.

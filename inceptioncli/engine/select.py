@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inceptioncli.engine.base import (
     CPU_PRECISIONS,
@@ -22,6 +22,9 @@ from inceptioncli.errors import DeviceError
 from inceptioncli.weights import collection
 from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.model import Model
+
+if TYPE_CHECKING:
+    from inceptioncli.engine.compile import Compiled
 
 _logger = logging.getLogger(__name__)
 
@@ -146,7 +149,6 @@ def prepare(
 def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
     if importlib.util.find_spec("ai_edge_litert") is not None:
         from inceptioncli.engine.compile import compiled
-        from inceptioncli.engine.litert import LiteRTEngine
         from inceptioncli.engine.packing import packed
 
         graph = compiled(chosen, precision, offline=offline)
@@ -154,7 +156,7 @@ def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
         memory = _LITERT_BYTES
         if packed_weights is None:
             memory += int(_LITERT_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
-        opener = functools.partial(LiteRTEngine, graph, packed=packed_weights)
+        opener = functools.partial(_open_litert, graph, packed_weights)
         return Ready(graph.model, chosen, "litert", precision, opener, memory)
     if precision != "float32":
         raise DeviceError(
@@ -162,6 +164,12 @@ def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
             "(there is no wheel for every platform); use --precision float32"
         )
     return prepare_tensorflow(chosen, "/CPU:0", precision, offline=offline)
+
+
+def _open_litert(graph: Compiled, packed_weights: Path | None, threads: int) -> Engine:
+    from inceptioncli.engine.litert import LiteRTEngine  # needs numpy
+
+    return LiteRTEngine(graph, threads, packed_weights)
 
 
 def _prepare_gpu(chosen: Chosen, device: str, precision: str, offline: bool) -> Ready:

@@ -24,12 +24,14 @@ from inceptioncli.output import parquet
 from inceptioncli.output.json import IndexLines
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import LineFormat, damaged
-from inceptioncli.output.parts import LinesPart, Part, RowsPart, cannot_write
+from inceptioncli.output.parts import LinesPart, Part, cannot_write
 from inceptioncli.records import STDIN, Record
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from inceptioncli.output.rows import RowsPart
 
 # A kill costs at most so much work.
 COMMIT_SECONDS = 5.0
@@ -109,6 +111,8 @@ class Store:
             files = {table.growing, table.path}
             self._places.append(_Place(table.path.parent, table.path.name, files))
         if arrays:
+            from inceptioncli.output.rows import RowsPart  # needs numpy
+
             self._lines.append(LinesPart(arrays.folder / "index.jsonl", IndexLines()))
             self._rows = {
                 name: RowsPart(arrays.folder / f"{name}.npy", shape, arrays.dtype)

@@ -9,11 +9,9 @@ import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from inceptioncli.choices import TIMEOUT_S
 from inceptioncli.errors import ImageError
-from inceptioncli.images.decode import read_stream
+from inceptioncli.images.read import read_stream
 from inceptioncli.images.sources import Source, failure_to_read
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.pipeline.layout import Layout
@@ -22,6 +20,7 @@ from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers
 from inceptioncli.records import STDIN, Failure, Prediction
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 # So many answers may wait for their turn behind a slow one, within so many bytes for each worker.

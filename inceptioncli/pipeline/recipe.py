@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from inceptioncli.engine.base import Engine
-from inceptioncli.errors import ImageError, UsageError, WeightsError
-from inceptioncli.images.decode import decode, read_bytes
+from inceptioncli.errors import ImageError
+from inceptioncli.images.read import read_bytes
 from inceptioncli.labels import Label
 from inceptioncli.pipeline.workers import Input
 from inceptioncli.records import Failure, Prediction
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 PREDICTIONS = "Predictions"
@@ -55,11 +54,15 @@ class Decoding(NamedTuple):
     exact: bool = False
 
     def start(self) -> Callable[[Input], NDArray[np.float32] | Failure]:
-        """What a worker that only decodes does."""
+        """What a worker that only decodes does; the decoder is imported here."""
+        import inceptioncli.images.decode  # noqa: F401
+
         return self.decode
 
     def decode(self, input: Input) -> NDArray[np.float32] | Failure:
         """An input's pixels, float32 ``[S, S, 3]`` in [-1, 1]."""
+        from inceptioncli.images.decode import decode  # needs numpy and Pillow
+
         if input.failure is not None:
             return input.failure
         try:
@@ -98,77 +101,21 @@ class Recipe:
 
     def start(self, threads: int) -> Callable[[Input], Output | Failure]:
         """Opens the engine; gives the function that answers inputs."""
-        engine = self.open_engine(threads)
+        decode, engine = self.decoding.start(), self.open_engine(threads)
 
         def answer(input: Input) -> Output | Failure:
-            image = self.decoding.decode(input)
+            image = decode(input)
             return image if isinstance(image, Failure) else self.infer(engine, [image])[0]
 
         return answer
 
     def infer(self, engine: Engine, images: Sequence[NDArray[np.float32]]) -> list[Output]:
-        """Runs images through the graph and keeps what is wanted of each.
+        """Runs images through the graph and keeps what is wanted of each; see `inference.infer`."""
+        from inceptioncli.pipeline.inference import infer  # needs numpy
 
-        Raises:
-            WeightsError: probabilities that are not numbers.
-            UsageError: features that do not fit the type they are wanted in.
-        """
-        batch = engine.run(np.stack(images), self.end_points)
-        return [
-            self._output({name: values[place] for name, values in batch.items()})
-            for place in range(len(images))
-        ]
-
-    def _output(self, outputs: Mapping[str, NDArray[np.float32]]) -> Output:
-        predictions: tuple[Prediction, ...] = ()
-        if self.ranking:
-            predictions = _rank(outputs[PREDICTIONS], self.ranking, self.source)
-        pool, dtype = self.features.pool, np.dtype(self.features.dtype)
-        features = {
-            name: _cast(name, _pooled(outputs[name], pool), dtype)
-            for name in self.features.end_points
-        }
-        return Output(predictions, features)
+        return infer(self, engine, images)
 
 
 def row_shape(shape: tuple[int, ...], pool: str) -> tuple[int, ...]:
     """An end point's shape ``[*shape]`` as a row of features: pooled, without positions of 1x1."""
     return shape[2:] if len(shape) == 3 and (pool != "none" or shape[:2] == (1, 1)) else shape
-
-
-def _rank(
-    probabilities: NDArray[np.float32], ranking: Ranking, source: str
-) -> tuple[Prediction, ...]:
-    if not np.isfinite(probabilities).all():
-        raise WeightsError(
-            f"{source}: the probabilities are not numbers; these weights' activations overflow"
-        )
-    # Stable: of equal probabilities the lower index comes first.
-    order = np.argsort(-probabilities, kind="stable")[: ranking.top_k]
-    return tuple(
-        Prediction(index, *ranking.labels[index], float(str(probabilities[index])))
-        for index in map(int, order)
-        if probabilities[index] >= ranking.threshold
-    )
-
-
-def _pooled(values: NDArray[np.float32], pool: str) -> NDArray[np.float32]:
-    """``[H, W, C]`` to ``[C]`` if it is to be pooled or has one position; all else as it is."""
-    if values.ndim == 3 and pool == "max":
-        values = np.amax(values, axis=(0, 1))
-    elif values.ndim == 3 and pool == "avg":
-        values = np.mean(values, axis=(0, 1), dtype=np.float32)
-    return values.reshape(row_shape(values.shape, pool))
-
-
-def _cast(
-    name: str, values: NDArray[np.float32], dtype: np.dtype[np.floating]
-) -> NDArray[np.floating]:
-    with np.errstate(over="ignore"):
-        cast = values.astype(dtype)
-    if not np.isfinite(cast).all() and np.isfinite(values).all():
-        raise UsageError(
-            f"{name}: the value {values.flat[np.abs(values).argmax()]:g} does not fit {dtype} "
-            f"(at most {np.finfo(dtype).max:g}); use --dtype float32"
-        )
-    return cast

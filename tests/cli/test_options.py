@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from inceptioncli.cli import cli
+from inceptioncli.cli.program import cli
 
 
 def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -16,7 +16,7 @@ import pytest
 
 from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
 from inceptioncli.output import open_table
-from inceptioncli.output import store as stores
+from inceptioncli.output.rows import RowsPart
 from inceptioncli.output.store import Arrays, Store
 from inceptioncli.records import Failure, Prediction, Record
 
@@ -215,14 +215,14 @@ def test_an_interrupt_in_the_middle_of_a_record(
     """The line is written, the second array is not."""
     arrays = Arrays(tmp_path, {"A": (2,), "B": (2,)}, "float32")
     row = {name: np.ones(2, np.float32) for name in "AB"}
-    write = stores.RowsPart.write
+    write = RowsPart.write
 
     def interrupted(part: Any, values: Any, length: int) -> int:
         if part.path.name == "B.npy" and length == 1:
             raise KeyboardInterrupt
         return write(part, values, length)
 
-    monkeypatch.setattr(stores.RowsPart, "write", interrupted)
+    monkeypatch.setattr(RowsPart, "write", interrupted)
     with contextlib.suppress(KeyboardInterrupt), Store({}, arrays=arrays) as store:
         for name in "ab":
             store.append(Record(name), row)

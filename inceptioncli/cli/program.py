@@ -1,0 +1,134 @@
+"""The program: its commands, what it does with errors and signals, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from inceptioncli import __version__
+from inceptioncli.cli.classify import classify
+from inceptioncli.cli.features import features
+from inceptioncli.cli.model import model
+from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
+from inceptioncli.cli.train import train
+from inceptioncli.cli.weights import weights
+from inceptioncli.errors import InceptionError, OutputError
+from inceptioncli.terminal import printable
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+CANNOT_WRITE = OutputError.exit_code
+
+
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": ENVIRONMENT_PREFIX,
+    },
+)
+@click.version_option(__version__, "-V", "--version", prog_name="inceptioncli")
+@debug_option
+def cli() -> None:
+    """Labels and features from images, with InceptionV3.
+
+    Classify a picture:  inceptioncli classify photo.jpg
+    """
+
+
+for _command in (classify, features, train, model, weights):
+    cli.add_command(_command)
+
+
+def run() -> NoReturn:
+    """Runs the command line and exits with the design's exit codes."""
+    _open_missing_streams()
+    logger = logging.getLogger(LOGGER)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    # TensorFlow's absl gives the root logger a handler, which would say everything twice.
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    # What Pillow warns of is either harmless or an error of ours, with a record.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # nohup has SIGHUP ignored, and means it.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _terminate)
+    sys.exit(_exit_code(logger))
+
+
+def _exit_code(logger: logging.Logger) -> int:
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except InceptionError as error:
+        return _fail(logger, str(error), error.exit_code)
+    except click.ClickException as error:
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
+            click.echo(printable(line), err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except SystemExit as error:
+        # Click's `main` turns a closed pipe into exit code 1; nothing else here exits so.
+        if error.code == 1:
+            _drop_stdout()
+            return PIPE_CLOSED
+        raise
+    except BrokenPipeError:
+        _drop_stdout()
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.filename is not None:
+            raise  # About a file, and nobody foresaw it: a bug. A stream has no file name.
+        code = _fail(logger, f"cannot write results: {error.strerror or error}", CANNOT_WRITE)
+        _drop_stdout()
+    return code if isinstance(code, int) else 0
+
+
+def _fail(logger: logging.Logger, message: str, code: int) -> int:
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.exception("error")
+    else:
+        click.echo(f"Error: {printable(message)}", err=True)
+    return code
+
+
+def _open_missing_streams() -> None:
+    """Opens what the caller has closed, before some other file gets its number.
+
+    Results that can't be written are an error; messages and an empty input are not.
+    """
+    closed = sys.stdout is None
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+            setattr(sys, name, os.fdopen(number, mode))
+    if closed:
+        click.echo("Error: cannot write results: standard output is closed", err=True)
+        sys.exit(CANNOT_WRITE)
+
+
+def _drop_stdout() -> None:
+    """Sends what is still buffered nowhere; flushed at exit it would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)  # as shells have it: 143 for SIGTERM, 129 for SIGHUP

@@ -1,0 +1,119 @@
+"""Reading: the content of image files and streams, nothing beyond the head of any other."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+
+from inceptioncli.errors import ImageError
+from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
+from inceptioncli.images.sources import failure_to_read
+from inceptioncli.records import STDIN
+
+# No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
+_LARGEST_FILE = 1 << 30
+# What comes through a pipe is held in memory, and on its way to a worker twice.
+_LARGEST_STREAM = 1 << 28
+_CHUNK_BYTES = 1 << 20
+_NUL_IN_NAME = "no file has NUL in its name (is -0 missing?)"
+
+
+def read_bytes(path: str) -> bytes:
+    """Reads a whole image file; nothing beyond its head if that is no image's.
+
+    Raises:
+        ImageError: unreadable, not an image, of a format that is not allowed, or changed while
+            it was read.
+    """
+    if path == STDIN:
+        return read_stream(path)
+    try:
+        with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
+            head = file.read(HEAD_BYTES)
+            allowed_format(head)
+            _check_size(before.st_size, _LARGEST_FILE)
+            data = head + file.read()
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise ImageError(*failure_to_read(error)) from error
+    except ValueError as error:
+        raise ImageError("not_found", _NUL_IN_NAME) from error
+    except MemoryError as error:
+        raise ImageError("out_of_memory", "not enough memory to read this file") from error
+    if stat.S_ISREG(after.st_mode) and (
+        (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+        or len(data) != after.st_size
+    ):
+        raise ImageError("changed_during_read", "the file changed while it was read; try again")
+    return data
+
+
+def read_stream(path: str, timeout: float | None = None) -> bytes:
+    """Reads standard input (``-``), a named pipe or a device to its end, if its head is an image's.
+
+    Args:
+        path: what to read.
+        timeout: seconds to wait when nothing comes; standard input may take as long as it likes.
+
+    Raises:
+        ImageError: unreadable, not an image, or nothing came.
+    """
+    try:
+        if path == STDIN:
+            # The descriptor itself: a buffered stream has a lock that an interrupt would trip on.
+            return _read_to_end(sys.stdin.fileno(), None)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            return _read_to_end(handle, timeout)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise ImageError(*failure_to_read(error)) from error
+    except ValueError as error:
+        raise ImageError("not_found", _NUL_IN_NAME) from error
+
+
+def allowed_format(head: bytes | bytearray) -> str:
+    """Pillow's name of the format that a file with this head has.
+
+    Raises:
+        ImageError: not an image, or of a format that is not allowed.
+    """
+    signature = identify(bytes(head[:HEAD_BYTES]))
+    expected = f"expected {', '.join(ALLOWED_FORMATS[:-1])} or {ALLOWED_FORMATS[-1]}"
+    if signature is None:
+        what = "the file is empty" if not head else "not an image by its content"
+        raise ImageError("unidentified", f"{what}; {expected}")
+    if not signature.allowed:
+        raise ImageError(
+            "unsupported_format", f"{signature.format} images are not supported; {expected}"
+        )
+    return signature.format
+
+
+def _read_to_end(handle: int, timeout: float | None) -> bytes:
+    data = bytearray()
+    while True:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if not poll.poll(None if timeout is None else timeout * 1000):
+                raise ImageError("timeout", f"nothing came for {timeout:g} s")
+        chunk = os.read(handle, _CHUNK_BYTES)
+        if not chunk:
+            return bytes(data)
+        data += chunk
+        if len(data) - len(chunk) < HEAD_BYTES <= len(data):
+            allowed_format(data[:HEAD_BYTES])
+        _check_size(len(data), _LARGEST_STREAM)
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise ImageError(
+            "out_of_memory",
+            f"the file is larger than {most >> 20} MiB; such files are not read",
+        )
