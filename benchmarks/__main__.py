@@ -8,11 +8,12 @@ ratios are what to read. Needs `pip install 'inceptioncli[bench]'`.
 from __future__ import annotations
 
 import argparse
+import datetime
+import importlib.metadata
 import json
 import os
 import platform
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,10 +23,15 @@ from typing import Any, NamedTuple
 
 from benchmarks.images import LARGE, SMALL, make_images
 from benchmarks.memory import watched
+from benchmarks.report import case_text
 
 PYTHON = [sys.executable]
 PEER = [*PYTHON, "-m", "benchmarks.peers"]
 OURS = [*PYTHON, "-m", "inceptioncli"]
+INT8 = ["--precision", "int8"]
+PEAK_MB = {"float32": 420, "int8": 220}
+COUNTS = (100, 1_000, 10_000)
+PACKAGES = ("inceptioncli", "ai-edge-litert", "tensorflow", "onnxruntime", "openvino", "pillow")
 
 
 class Goal(NamedTuple):
@@ -37,38 +43,52 @@ class Goal(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Commands that do the same work, and the ratios between them that matter."""
+    """Commands that do the same work on so many images, and the ratios that matter."""
 
     name: str
+    images: int
     commands: dict[str, list[str]]
     goals: tuple[Goal, ...]
     rounds: int
 
 
 def main() -> None:
-    """Measures, prints the table, writes the JSON."""
+    """Measures, prints tables, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all times here")
     parser.add_argument("--only", metavar="PATTERN", default="", help="cases whose names match")
     options = parser.parse_args()
-    found: dict[str, Any] = {"machine": platform.platform(), "cores": os.cpu_count(), "cases": {}}
+    found: dict[str, Any] = {
+        "taken": datetime.date.today().isoformat(),
+        "machine": f"{_processor()}, {platform.system()}, Python {platform.python_version()}",
+        "cores": os.cpu_count(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "cases": {},
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["INCEPTIONCLI_CACHE"] = str(folder / "cache")
         weights = make_weights(folder)
-        found["first use"] = first_use(weights, make_images(folder / "first", 1, SMALL))
+        picture = make_images(folder / "one", 1, SMALL) / "images" / "00000.jpg"
+        found["first use"] = first_use(weights, picture)
         for precision, seconds in found["first use"].items():
             print(f"first use, {precision} (read, build, convert, classify): {seconds:.1f} s")
+        found["memory"] = memory(weights, picture)
+        for precision, peak in found["memory"].items():
+            mark = "" if peak <= PEAK_MB[precision] else "   MISSED"
+            print(
+                f"peak memory of one process, {precision}: {peak:.0f} MB "
+                f"(at most {PEAK_MB[precision]}){mark}"
+            )
         for case in cases(folder, weights, options.rounds):
             if re.search(options.only, case.name):
-                times = measure(case)
-                found["cases"][case.name] = times
-                show(case, times)
-        if re.search(options.only, "memory"):
-            found["memory"] = memory(weights, folder / "small" / "images" / "00000.jpg")
-            for precision, megabytes in found["memory"].items():
-                print(f"peak memory of one process, {precision}: {megabytes:.0f} MB")
+                found["cases"][case.name] = measured = {
+                    "images": case.images,
+                    "seconds": measure(case),
+                    "goals": [goal._asdict() for goal in case.goals],
+                }
+                print(case_text(case.name, measured), flush=True)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
@@ -79,22 +99,24 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
     write_onnx(weights, model)
     small = make_images(folder / "small", 256, SMALL)
     large = make_images(folder / "large", 40, LARGE)
-    one = make_images(folder / "one", 1, SMALL)
     classify = [*OURS, "classify", "-w", str(weights)]
-    int8 = ["--precision", "int8"]
 
     def ours(images: Path, *more: str) -> list[str]:
         output = str(folder / "out" / "out.jsonl")
         return [*classify, str(images), "-o", output, "--overwrite", *more]
 
-    picture = str(one / "images" / "00000.jpg")
-    return [
+    def peer(name: str, *arguments: Path | str) -> list[str]:
+        return [*PEER, name, *map(str, arguments)]
+
+    picture = str(folder / "one" / "images" / "00000.jpg")
+    found = [
         Case(
             "one picture, one process, warm",
+            1,
             {
-                "Keras script": [*PEER, "keras_one_by_one", str(weights), str(one)],
+                "Keras script": peer("keras_one_by_one", weights, folder / "one"),
                 "float32": [*classify, picture],
-                "int8": [*classify, picture, *int8],
+                "int8": [*classify, picture, *INT8],
                 "--help": [*OURS, "--help"],
             },
             (Goal("float32", "Keras script", 12), Goal("int8", "Keras script", 16)),
@@ -102,24 +124,27 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         ),
         Case(
             "256 JPEGs of 500x375",
+            256,
             {
-                "Keras, one by one": [*PEER, "keras_one_by_one", str(weights), str(small)],
-                "Keras, dataset": [*PEER, "keras_dataset", str(weights), str(small)],
-                "ONNX Runtime": [*PEER, "onnxruntime", str(model), str(small)],
-                "OpenVINO": [*PEER, "openvino_f32", str(model), str(small)],
-                "OpenVINO bf16": [*PEER, "openvino_bf16", str(model), str(small)],
-                "engine alone": [*PEER, "engine_alone", str(weights), "256", "float32"],
-                "engine alone, int8": [*PEER, "engine_alone", str(weights), "256", "int8"],
-                "matrix products": [*PEER, "matrix_products", "256"],
+                "Keras, one by one": peer("keras_one_by_one", weights, small),
+                "Keras, dataset": peer("keras_dataset", weights, small),
+                "ONNX Runtime": peer("onnxruntime", model, small),
+                "ONNX Runtime in our loop": peer("onnxruntime_in_our_loop", weights, model, small),
+                "OpenVINO": peer("openvino_f32", model, small),
+                "OpenVINO in our loop": peer("openvino_in_our_loop", weights, model, small),
+                "OpenVINO bf16": peer("openvino_bf16", model, small),
+                "engine alone": peer("engine_alone", weights, "256", "float32"),
+                "engine alone, int8": peer("engine_alone", weights, "256", "int8"),
+                "matrix products": peer("matrix_products", "256"),
                 "float32": ours(small),
-                "int8": ours(small, *int8),
+                "int8": ours(small, *INT8),
             },
             (
                 Goal("float32", "Keras, dataset", 1.15),
                 Goal("float32", "Keras, one by one", 2.7),
                 Goal("float32", "engine alone", 0.90),
-                Goal("float32", "ONNX Runtime", 1.0),
-                Goal("float32", "OpenVINO", 1.0),
+                Goal("float32", "ONNX Runtime in our loop", 1.0),
+                Goal("float32", "OpenVINO in our loop", 1.0),
                 Goal("int8", "Keras, dataset", 3.5),
                 Goal("int8", "OpenVINO bf16", 1.0),
             ),
@@ -127,31 +152,39 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         ),
         Case(
             "40 JPEGs of 4032x3024",
+            40,
             {
-                "Keras, dataset": [*PEER, "keras_dataset", str(weights), str(large)],
+                "Keras, dataset": peer("keras_dataset", weights, large),
                 "float32": ours(large),
                 "float32, --exact-decode": ours(large, "--exact-decode"),
-                "int8": ours(large, *int8),
+                "int8": ours(large, *INT8),
             },
             (Goal("float32", "Keras, dataset", 2.3), Goal("int8", "Keras, dataset", 5)),
             rounds,
         ),
         Case(
             "workers, 256 JPEGs of 500x375, int8",
-            {f"-j {count}": ours(small, *int8, "-j", str(count)) for count in (0, 1, 2, 3, 4)},
+            256,
+            {f"-j {count}": ours(small, *INT8, "-j", str(count)) for count in (0, 1, 2, 3, 4)},
             (),
             rounds,
         ),
     ]
+    for count in COUNTS:
+        images = make_images(folder / str(count), count, SMALL)
+        commands = {"float32": ours(images), "int8": ours(images, *INT8)}
+        few = max(1, min(rounds, rounds * 1_000 // count))
+        found.append(Case(f"{count:,} JPEGs of 500x375", count, commands, (), few))
+    return found
 
 
 def measure(case: Case) -> dict[str, list[float]]:
-    """Seconds of every command in every round; the first round, for the caches, is left out."""
+    """Seconds of every command in every round; one before them fills the disk's cache."""
     times: dict[str, list[float]] = {name: [] for name in case.commands}
-    for round in range(case.rounds + 1):
+    for round in range(case.rounds + (case.images <= 1_000)):
         for name, command in case.commands.items():
             seconds = run(command)
-            if round:
+            if round or case.images > 1_000:
                 times[name].append(seconds)
     return times
 
@@ -165,31 +198,12 @@ def run(command: list[str]) -> float:
     return float(told[1]) if told else seconds
 
 
-def show(case: Case, times: dict[str, list[float]]) -> None:
-    """Prints a case: medians with their spread, then the ratios."""
-    print(f"\n{case.name} ({case.rounds} rounds)")
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
-        print(f"  {name:24}{median:8.2f} s   {min(seconds):.2f} .. {max(seconds):.2f}")
-    for goal in case.goals:
-        # Of each round, so that drift between rounds cancels out.
-        ratios = [
-            peer / ours for peer, ours in zip(times[goal.peer], times[goal.ours], strict=True)
-        ]
-        ratio = statistics.median(ratios)
-        mark = "" if ratio >= goal.at_least else "   MISSED"
-        print(
-            f"  {goal.ours} against {goal.peer}: {ratio:.2f} times as fast "
-            f"({min(ratios):.2f} .. {max(ratios):.2f}; at least {goal.at_least}){mark}"
-        )
-
-
-def first_use(weights: Path, images: Path) -> dict[str, float]:
+def first_use(weights: Path, picture: Path) -> dict[str, float]:
     """Seconds of the first run with each precision; the disk has the file cached, as after a
     download.
     """
-    command = [*OURS, "classify", "-w", str(weights), str(images / "images" / "00000.jpg")]
-    return {name: run([*command, "--precision", name]) for name in ("float32", "int8")}
+    command = [*OURS, "classify", "-w", str(weights), str(picture), "--precision"]
+    return {name: run([*command, name]) for name in ("float32", "int8")}
 
 
 def memory(weights: Path, picture: Path) -> dict[str, float]:
@@ -225,6 +239,15 @@ def write_onnx(weights: Path, target: Path) -> None:
         "write_onnx(collection.load(chosen), Path(sys.argv[2]))"
     )
     subprocess.run([*PYTHON, "-c", code, str(weights), str(target)], check=True)
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return found[1] if found else platform.machine()
 
 
 if __name__ == "__main__":

@@ -17,13 +17,12 @@ def make_images(folder: Path, count: int, size: tuple[int, int]) -> Path:
     inner = folder / "images"
     inner.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    contents = []
+    paths = []
     for number in range(min(count, _DIFFERENT)):
-        path = inner / f"{number:05}.jpg"
-        camera_like(rng, size).save(path, quality=90)
-        contents.append(path.read_bytes())
-    for number in range(len(contents), count):
-        (inner / f"{number:05}.jpg").write_bytes(contents[number % len(contents)])
+        paths.append(inner / f"{number:05}.jpg")
+        camera_like(rng, size).save(paths[-1], quality=90)
+    for number in range(len(paths), count):
+        (inner / f"{number:05}.jpg").hardlink_to(paths[number % len(paths)])
     return folder
 
 

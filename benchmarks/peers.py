@@ -6,6 +6,7 @@ measures a limit and prints seconds.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.engines import OnnxRuntime, OpenVino
 
 BATCH = 8
 MULTIPLY_ADDS = 5.71e9
@@ -63,6 +66,16 @@ def openvino_bf16(model: str, folder: str) -> int:
     return _openvino(model, folder, "bf16")
 
 
+def onnxruntime_in_our_loop(weights: str, model: str, folder: str) -> int:
+    """ONNX Runtime in the place of LiteRT, in our worker processes."""
+    return _in_our_loop(weights, functools.partial(OnnxRuntime, model), folder)
+
+
+def openvino_in_our_loop(weights: str, model: str, folder: str) -> int:
+    """OpenVINO in float32 in the place of LiteRT, in our worker processes."""
+    return _in_our_loop(weights, functools.partial(OpenVino, model, "f32"), folder)
+
+
 def engine_alone(weights: str, count: str, precision: str) -> int:
     """Our own engine without decoding: one process for each core, one thread each."""
     import multiprocessing
@@ -101,6 +114,15 @@ def _run_engine(weights: str, count: int, precision: str) -> int:
     for _ in range(count):
         engine.run(image, ["Predictions"])
     return count
+
+
+def _in_our_loop(weights: str, opener: Callable[[int], Any], folder: str) -> int:
+    import inceptioncli
+    from inceptioncli.pipeline.layout import cores
+
+    classifier = inceptioncli.load(weights, device="cpu")
+    other = inceptioncli.Classifier(classifier.ready._replace(open=opener))
+    return sum(record.ok for record in other.classify(folder, workers=cores()))
 
 
 def _openvino(model: str, folder: str, precision: str) -> int:
@@ -146,7 +168,9 @@ PEERS: dict[str, Callable[..., int]] = {
     "keras_one_by_one": keras_one_by_one,
     "keras_dataset": keras_dataset,
     "onnxruntime": onnxruntime,
+    "onnxruntime_in_our_loop": onnxruntime_in_our_loop,
     "openvino_f32": openvino_f32,
+    "openvino_in_our_loop": openvino_in_our_loop,
     "openvino_bf16": openvino_bf16,
     "engine_alone": engine_alone,
     "matrix_products": matrix_products,

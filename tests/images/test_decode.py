@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from benchmarks.images import camera_like
 from inceptioncli.errors import ImageError
 from inceptioncli.images import decode as decoding
+from inceptioncli.images import read
 from inceptioncli.images.decode import decode, load_image
 from inceptioncli.images.signatures import ALLOWED_FORMATS
 from inceptioncli.records import FAILURE_CODES
@@ -307,7 +308,7 @@ def test_a_file_that_changes_while_it_is_read(
         with path.open("ab") as more:
             more.write(b"more")
 
-    monkeypatch.setattr(decoding, "_check_size", grow)  # between the head and the rest
+    monkeypatch.setattr(read, "_check_size", grow)  # between the head and the rest
     assert failure_of(path) == "changed_during_read"
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.reliability.crash import FORMATS, Case, kill_and_continue, make_images, undisturbed
-from tests.reliability.faults import ERRORS, fail_write, limit_files
+from tests.reliability.faults import ERRORS, fail_write, limit_files, writes
 
 WRITES = 50
 
@@ -99,11 +99,12 @@ def test_failing_writes(small_weights: Path, few: Path, tmp_path: Path) -> None:
     """Each of the first writes, in turns of formats and errors; the script tries them all."""
     cases = [Case(format, small_weights, few, tmp_path / format) for format in FORMATS]
     references = [undisturbed(case).files for case in cases]
+    numbers = [iter(writes(case)) for case in cases]
     codes = []
-    for number in range(1, WRITES + 1):
+    for number in range(WRITES):
         turn = number % len(cases)
         error = ERRORS[number // len(cases) % len(ERRORS)]
-        codes.append(fail_write(cases[turn], error, number, references[turn]))
+        codes.append(fail_write(cases[turn], error, next(numbers[turn]), references[turn]))
     assert codes.count(6) > WRITES / 2
 
 

@@ -1,0 +1,57 @@
+"""Other runtimes as engines of ours, so that they can be measured in the same loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from inceptioncli.architecture import Graph
+
+
+class OnnxEngine:
+    """Runs `onnx_model`'s file, one image at a time; see `inceptioncli.engine.base.Engine`."""
+
+    name = "onnx"
+    batch_size = 1
+    graph = Graph(classes=1000, aux=False)
+
+    def run(self, images: Any, end_points: Sequence[str]) -> dict[str, Any]:
+        import numpy as np
+
+        assert [*end_points] == ["Predictions"]
+        return {"Predictions": np.concatenate([self._predict(image[None]) for image in images])}
+
+    def _predict(self, images: Any) -> Any:
+        raise NotImplementedError
+
+
+class OnnxRuntime(OnnxEngine):
+    """ONNX Runtime on so many threads."""
+
+    def __init__(self, model: str, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
+
+    def _predict(self, images: Any) -> Any:
+        return self._session.run(None, {"images": images})[0]
+
+
+class OpenVino(OnnxEngine):
+    """OpenVINO on so many threads."""
+
+    def __init__(self, model: str, precision: str, threads: int) -> None:
+        import openvino
+
+        self._compiled = openvino.Core().compile_model(
+            model,
+            "CPU",
+            {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads},
+        )
+
+    def _predict(self, images: Any) -> Any:
+        return self._compiled(images)[0]
