@@ -50,7 +50,11 @@ class OpenVino(OnnxEngine):
         self._compiled = openvino.Core().compile_model(
             model,
             "CPU",
-            {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads},
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "INFERENCE_NUM_THREADS": threads,
+                "ENABLE_CPU_PINNING": False,  # else all workers take the same core
+            },
         )
 
     def _predict(self, images: Any) -> Any:

@@ -20,7 +20,8 @@ def infer(recipe: Recipe, engine: Engine, images: Sequence[NDArray[np.float32]])
         WeightsError: probabilities that are not numbers.
         UsageError: features that do not fit the type they are wanted in.
     """
-    batch = engine.run(np.stack(images), recipe.end_points)
+    stacked = np.stack(images) if len(images) > 1 else images[0][np.newaxis]  # no copy of one
+    batch = engine.run(stacked, recipe.end_points)
     return [
         _output({name: values[place] for name, values in batch.items()}, recipe)
         for place in range(len(images))
