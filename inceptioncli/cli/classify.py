@@ -98,7 +98,6 @@ def classify(
     _check_outputs(format, output, dump, dump_dir, batch)
 
     from inceptioncli.output import file_format, open_table, open_writer
-    from inceptioncli.output.store import Arrays, Store
 
     if output is not None:
         format = file_format(output, format)
@@ -121,6 +120,8 @@ def classify(
         store: Store | None = None
         writer: Writer | None = None
         if output is not None or dump_dir is not None:
+            from inceptioncli.output.store import Arrays, Store
+
             store = Store(
                 {**classifier.provenance(), "options": options, **inputs.provenance()},
                 table=open_table(output, format, columns) if output and format else None,

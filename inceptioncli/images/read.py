@@ -35,6 +35,9 @@ def read_bytes(path: str) -> bytes:
             head = file.read(HEAD_BYTES)
             allowed_format(head)
             _check_size(before.st_size, _LARGEST_FILE)
+            if file.seekable():  # A large file put together would be in memory twice.
+                file.seek(0)
+                head = b""
             data = head + file.read()
             after = os.fstat(file.fileno())
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from inceptioncli.choices import FILE_FORMATS
 from inceptioncli.errors import OutputError, UsageError
@@ -12,9 +12,11 @@ from inceptioncli.output import note as notes
 from inceptioncli.output import parquet
 from inceptioncli.output.csv import CsvLines, CsvWriter
 from inceptioncli.output.json import JsonLines, JsonLinesWriter, JsonWriter
-from inceptioncli.output.store import Table
 from inceptioncli.output.text import TextWriter
 from inceptioncli.records import Record
+
+if TYPE_CHECKING:
+    from inceptioncli.output.store import Table
 
 
 class Writer(Protocol):
@@ -60,6 +62,8 @@ def open_table(path: Path, format: str, columns: int) -> Table:
 
     A link is followed: the file it leads to is what grows and is replaced.
     """
+    from inceptioncli.output.store import Table  # not for what is printed
+
     path = path.resolve() if path.is_symlink() else path
     if format == "jsonl":
         return Table(path, JsonLines())

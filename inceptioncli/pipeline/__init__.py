@@ -15,8 +15,7 @@ from inceptioncli.images.read import read_stream
 from inceptioncli.images.sources import Source, failure_to_read
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.pipeline.layout import Layout
-from inceptioncli.pipeline.recipe import Output, Recipe
-from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers
+from inceptioncli.pipeline.recipe import Input, Output, Recipe
 from inceptioncli.records import STDIN, Failure, Prediction
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ def _run_here(
 ) -> _Answers:
     engine = recipe.open_engine(threads)
     if while_waiting is not None:
+        from inceptioncli.pipeline.workers import in_batches
+
         batches = in_batches(inputs, lambda: 1, while_waiting)
         inputs = (input for batch in batches for input in batch)
     for input in inputs:
@@ -97,6 +98,8 @@ def _run_in_workers(
     output_bytes: int,
     while_waiting: Callable[[], None] | None,
 ) -> _Answers:
+    from inceptioncli.pipeline.workers import in_batches, map_in_workers
+
     options: dict[str, Any] = {
         "count": layout.workers,
         "timeout": timeout,

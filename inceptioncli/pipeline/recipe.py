@@ -10,7 +10,6 @@ from inceptioncli.engine.base import Engine
 from inceptioncli.errors import ImageError
 from inceptioncli.images.read import read_bytes
 from inceptioncli.labels import Label
-from inceptioncli.pipeline.workers import Input
 from inceptioncli.records import Failure, Prediction
 
 if TYPE_CHECKING:
@@ -18,6 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREDICTIONS = "Predictions"
+
+
+class Input(NamedTuple):
+    """One input as it goes to a worker.
+
+    ``data`` is there when only this process could read it (standard input, a named pipe),
+    ``failure`` when it is answered already.
+    """
+
+    path: str
+    data: bytes | None = None
+    failure: Failure | None = None
 
 
 class Ranking(NamedTuple):

@@ -23,9 +23,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import connection, resource_tracker
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from inceptioncli.errors import InceptionError
+from inceptioncli.pipeline.recipe import Input
 from inceptioncli.records import Failure
 
 _logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ Item = TypeVar("Item")
 
 # What a worker may take on top of what the graph needs: enough for any picture within Pillow's
 # limit of pixels, and a bound on what a hostile one can do to the machine.
-HEADROOM_BYTES = 1 << 30
+HEADROOM_BYTES = 1280 << 20
 # A worker starts on its next input while its last answer is on the way. More of them waiting
 # would only come later when this worker hangs.
 _DEPTH = 2
@@ -54,18 +55,6 @@ _LONGEST_WAIT_S = 1.0
 
 # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD (glibc's malloc.h), in bytes.
 _MALLOPT = {-1: 32 << 20, -3: 8 << 20}
-
-
-class Input(NamedTuple):
-    """One input as it goes to a worker.
-
-    ``data`` is there when only this process could read it (standard input, a named pipe),
-    ``failure`` when it is answered already.
-    """
-
-    path: str
-    data: bytes | None = None
-    failure: Failure | None = None
 
 
 def map_in_workers(

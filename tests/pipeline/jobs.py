@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from inceptioncli.pipeline.workers import Input
+from inceptioncli.pipeline.recipe import Input
 from inceptioncli.records import Failure
 
 

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from inceptioncli.errors import InceptionError
-from inceptioncli.pipeline.workers import Input, in_batches, map_in_workers
+from inceptioncli.pipeline.recipe import Input
+from inceptioncli.pipeline.workers import in_batches, map_in_workers
 from inceptioncli.records import Failure
 from tests.pipeline import jobs
 
