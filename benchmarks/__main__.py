@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
 import platform
 import re
 import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.images import LARGE, SMALL, make_images
 from benchmarks.memory import watched
+from benchmarks.processes import PYTHON, make_weights, run, write_onnx
 from benchmarks.report import case_text
 
-PYTHON = [sys.executable]
 PEER = [*PYTHON, "-m", "benchmarks.peers"]
 OURS = [*PYTHON, "-m", "inceptioncli"]
 INT8 = ["--precision", "int8"]
@@ -43,10 +43,14 @@ class Goal(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Commands that do the same work on so many images, and the ratios that matter."""
+    """Commands that do the same work on so many images, and the ratios that matter.
+
+    ``prepare`` makes the files that they need.
+    """
 
     name: str
     images: int
+    prepare: Callable[[], object]
     commands: dict[str, list[str]]
     goals: tuple[Goal, ...]
     rounds: int
@@ -63,7 +67,7 @@ def main() -> None:
         "taken": datetime.date.today().isoformat(),
         "machine": f"{_processor()}, {platform.system()}, Python {platform.python_version()}",
         "cores": os.cpu_count(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
         "cases": {},
     }
     with tempfile.TemporaryDirectory() as name:
@@ -71,18 +75,11 @@ def main() -> None:
         os.environ["INCEPTIONCLI_CACHE"] = str(folder / "cache")
         weights = make_weights(folder)
         picture = make_images(folder / "one", 1, SMALL) / "images" / "00000.jpg"
-        found["first use"] = first_use(weights, picture)
-        for precision, seconds in found["first use"].items():
-            print(f"first use, {precision} (read, build, convert, classify): {seconds:.1f} s")
-        found["memory"] = memory(weights, picture)
-        for precision, peak in found["memory"].items():
-            mark = "" if peak <= PEAK_MB[precision] else "   MISSED"
-            print(
-                f"peak memory of one process, {precision}: {peak:.0f} MB "
-                f"(at most {PEAK_MB[precision]}){mark}"
-            )
+        if re.search(options.only, "one process"):
+            found["first use"], found["memory"] = one_process(weights, picture)
         for case in cases(folder, weights, options.rounds):
             if re.search(options.only, case.name):
+                case.prepare()
                 found["cases"][case.name] = measured = {
                     "images": case.images,
                     "seconds": measure(case),
@@ -94,16 +91,22 @@ def main() -> None:
 
 
 def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
-    """All cases; their pictures are made here."""
+    """All cases."""
     model = folder / "model.onnx"
-    write_onnx(weights, model)
-    small = make_images(folder / "small", 256, SMALL)
-    large = make_images(folder / "large", 40, LARGE)
+    small, large = folder / "small", folder / "large"
     classify = [*OURS, "classify", "-w", str(weights)]
 
     def ours(images: Path, *more: str) -> list[str]:
         output = str(folder / "out" / "out.jsonl")
         return [*classify, str(images), "-o", output, "--overwrite", *more]
+
+    def make_small() -> None:
+        if not small.exists():
+            make_images(small, 256, SMALL)
+
+    def make_small_and_model() -> None:
+        make_small()
+        write_onnx(weights, model)
 
     def peer(name: str, *arguments: Path | str) -> list[str]:
         return [*PEER, name, *map(str, arguments)]
@@ -113,6 +116,7 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         Case(
             "one picture, one process, warm",
             1,
+            lambda: None,
             {
                 "Keras script": peer("keras_one_by_one", weights, folder / "one"),
                 "float32": [*classify, picture],
@@ -125,6 +129,7 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         Case(
             "256 JPEGs of 500x375",
             256,
+            make_small_and_model,
             {
                 "Keras, one by one": peer("keras_one_by_one", weights, small),
                 "Keras, dataset": peer("keras_dataset", weights, small),
@@ -153,6 +158,7 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         Case(
             "40 JPEGs of 4032x3024",
             40,
+            lambda: make_images(large, 40, LARGE),
             {
                 "Keras, dataset": peer("keras_dataset", weights, large),
                 "float32": ours(large),
@@ -165,16 +171,18 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         Case(
             "workers, 256 JPEGs of 500x375, int8",
             256,
+            make_small,
             {f"-j {count}": ours(small, *INT8, "-j", str(count)) for count in (0, 1, 2, 3, 4)},
             (),
             rounds,
         ),
     ]
     for count in COUNTS:
-        images = make_images(folder / str(count), count, SMALL)
+        images = folder / str(count)
+        prepare = functools.partial(make_images, images, count, SMALL)
         commands = {"float32": ours(images), "int8": ours(images, *INT8)}
         few = max(1, min(rounds, rounds * 1_000 // count))
-        found.append(Case(f"{count:,} JPEGs of 500x375", count, commands, (), few))
+        found.append(Case(f"{count:,} JPEGs of 500x375", count, prepare, commands, (), few))
     return found
 
 
@@ -189,13 +197,19 @@ def measure(case: Case) -> dict[str, list[float]]:
     return times
 
 
-def run(command: list[str]) -> float:
-    """Seconds that a process takes, from start to end, or those that it says."""
-    begun = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds = time.perf_counter() - begun
-    told = re.search(r"^seconds ([\d.]+)$", done.stdout, re.MULTILINE)
-    return float(told[1]) if told else seconds
+def one_process(weights: Path, picture: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of the first use, and the peak of memory; printed, too."""
+    seconds = first_use(weights, picture)
+    for precision, taken in seconds.items():
+        print(f"first use, {precision} (read, build, convert, classify): {taken:.1f} s")
+    peaks = memory(weights, picture)
+    for precision, peak in peaks.items():
+        mark = "" if peak <= PEAK_MB[precision] else "   MISSED"
+        print(
+            f"peak memory of one process, {precision}: {peak:.0f} MB "
+            f"(at most {PEAK_MB[precision]}){mark}"
+        )
+    return seconds, peaks
 
 
 def first_use(weights: Path, picture: Path) -> dict[str, float]:
@@ -218,27 +232,11 @@ def memory(weights: Path, picture: Path) -> dict[str, float]:
     return peaks
 
 
-def make_weights(folder: Path) -> Path:
-    """Keras Applications' InceptionV3 with random values, as Keras itself saves it."""
-    path = folder / "random.weights.h5"
-    code = (
-        "import keras, sys; keras.utils.set_random_seed(0);"
-        "keras.applications.InceptionV3(weights=None).save_weights(sys.argv[1])"
-    )
-    subprocess.run([*PYTHON, "-c", code, str(path)], check=True, stderr=subprocess.DEVNULL)
-    return path
-
-
-def write_onnx(weights: Path, target: Path) -> None:
-    """The same weights for ONNX Runtime and OpenVINO, made in a process of its own."""
-    code = (
-        "import sys; from pathlib import Path;"
-        "from benchmarks.onnx_model import write_onnx;"
-        "from inceptioncli.weights import collection;"
-        "chosen = collection.choose(sys.argv[1]);"
-        "write_onnx(collection.load(chosen), Path(sys.argv[2]))"
-    )
-    subprocess.run([*PYTHON, "-c", code, str(weights), str(target)], check=True)
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu and the like
+        return "unknown"
 
 
 def _processor() -> str:

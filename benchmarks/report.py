@@ -8,7 +8,6 @@ writes docs/benchmarks.md and the table in README.md from docs/benchmarks.json.
 from __future__ import annotations
 
 import json
-import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,8 @@ def case_text(name: str, case: dict[str, Any]) -> str:
     """A case for a terminal: medians with their spread, then the ratios."""
     lines = ["", name]
     for command, seconds in case["seconds"].items():
-        lines.append(f"  {command:28}{' '.join(_figures(seconds, case['images']))}")
+        total, each = _figures(seconds, case["images"])
+        lines.append(f"  {command:28}{total} s{f', {each} ms an image' if each else ''}")
     for goal in case["goals"]:
         found = ratios(case["seconds"], goal["ours"], goal["peer"])
         mark = "" if statistics.median(found) >= goal["at_least"] else "   MISSED"
@@ -85,20 +85,17 @@ def table(found: dict[str, Any]) -> str:
 
 
 def readme(found: dict[str, Any]) -> str:
-    """README.md with the table that belongs there."""
-    begin, end = map(re.escape, MARKS)
-    block = f"{MARKS[0]}\n{table(found)}\n{MARKS[1]}"
-    return re.sub(
-        f"{begin}.*?{end}",
-        lambda match: block,
-        README.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
+    """README.md with the table that belongs there; raises ValueError if it has no place for it."""
+    before, begin, rest = README.read_text(encoding="utf-8").partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not end:
+        raise ValueError(f"{README}: no lines {MARKS}")
+    return f"{before}{begin}\n{table(found)}\n{end}{after}"
 
 
 def _figures(seconds: list[float], images: int) -> tuple[str, str]:
-    each = statistics.median(seconds) / images * 1000 if images else 0
-    return f"{_seconds(seconds)} ({min(seconds):.2f} to {max(seconds):.2f})", f"{each:.1f}"
+    each = f"{statistics.median(seconds) / images * 1000:.1f}" if images > 1 else ""
+    return _spread(seconds), each
 
 
 def _seconds(seconds: list[float]) -> str:

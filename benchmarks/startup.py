@@ -5,6 +5,7 @@ Whole processes, and one that takes each step by itself; medians.
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import subprocess
@@ -13,8 +14,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.__main__ import make_weights, run
 from benchmarks.images import SMALL, make_images
+from benchmarks.processes import make_weights, run
 
 ROUNDS = 9
 
@@ -57,6 +58,7 @@ def main() -> None:
     """Prints milliseconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["INCEPTIONCLI_CACHE"] = str(folder / "cache")
         weights = make_weights(folder)
         picture = make_images(folder / "one", 1, SMALL) / "images" / "00000.jpg"
         classify = ["-m", "inceptioncli", "classify", "-w", str(weights), str(picture)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 def remove_orphans(target: Path) -> None:
     """Removes what a kill has left of `replacing` a file; nobody else may be at it now."""
-    for orphan in target.parent.glob(f".{target.name}.*.partial"):
+    for orphan in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         orphan.unlink(missing_ok=True)
 
 

@@ -2,42 +2,78 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from typing import IO, NamedTuple
 
 _logger = logging.getLogger(__name__)
 
 
-@contextmanager
+class _Hidden(NamedTuple):
+    """Standard error's own descriptor, and where it leads for a while."""
+
+    kept: int
+    scratch: IO[bytes]
+
+
+# All threads share the descriptor: the first hides it, the last to leave brings it back.
+_lock = threading.RLock()
+_users = 0
+_hidden: _Hidden | None = None
+
+
+@contextlib.contextmanager
 def native_stderr_hidden() -> Iterator[None]:
     """Sends file descriptor 2 to a temporary file for a while; its text goes to the debug log.
 
     TensorFlow and LiteRT write to the descriptor itself, before any log level can be set.
     """
+    global _users, _hidden
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _hidden = _hide()
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0 and _hidden is not None:
+                text = _show(_hidden)
+                _hidden = None
+                if text:
+                    _logger.debug("native output:\n%s", text)
+
+
+def _hide() -> _Hidden | None:
+    _flush()
     try:
         kept = os.dup(2)
     except OSError:  # No standard error at all (a daemon, a Windows GUI): nothing to hide.
-        yield
-        return
-    with _scratch() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            hidden.seek(0)
-            text = hidden.read().decode("utf-8", "replace").strip()
-            if text:
-                _logger.debug("native output:\n%s", text)
+        return None
+    scratch = _scratch()
+    os.dup2(scratch.fileno(), 2)
+    return _Hidden(kept, scratch)
+
+
+def _show(hidden: _Hidden) -> str:
+    _flush()
+    os.dup2(hidden.kept, 2)
+    os.close(hidden.kept)
+    with hidden.scratch as scratch:
+        scratch.seek(0)
+        return scratch.read().decode("utf-8", "replace").strip()
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 def _scratch() -> IO[bytes]:

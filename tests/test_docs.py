@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
+from benchmarks import report
 from inceptioncli.engine.base import PRECISIONS
 from inceptioncli.records import FAILURE_CODES
 from inceptioncli.weights.registry import NAMED
@@ -50,3 +52,11 @@ def test_links_in_the_docs_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_figures_are_those_of_the_benchmarks() -> None:
+    found = json.loads(report.RESULTS.read_text(encoding="utf-8"))
+    hint = "run `python -m benchmarks.report`"
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(found), hint
+    assert report.README.read_text(encoding="utf-8") == report.readme(found), hint
+    assert report.table(found) in report.readme(found)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import threading
 
 import pytest
 
@@ -38,6 +39,27 @@ def test_a_read_only_system_is_no_obstacle(
     with native_stderr_hidden():
         os.write(2, b"chatter")
     assert capfd.readouterr().err == ""
+
+
+def test_threads_that_overlap_bring_it_back(capfd: pytest.CaptureFixture[str]) -> None:
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def first() -> None:
+        with native_stderr_hidden():
+            first_in.set()
+            second_in.wait(10)
+        first_out.set()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    first_in.wait(10)
+    with native_stderr_hidden():
+        second_in.set()
+        assert first_out.wait(10)
+        os.write(2, b"chatter")
+    thread.join()
+    os.write(2, b"back")
+    assert capfd.readouterr().err == "back"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The compiler: weights to a LiteRT file in the cache, once for each set of weights and precision.
 
 An entry is two files, ``<key>.tflite`` and ``<key>.json``. The second appears last and holds the
-first one's hash and the model, so that a warm run needs neither the weights nor TensorFlow.
+first one's hash and the model, so that a warm run needs neither the weights nor TensorFlow. Beside
+them `packing` keeps its own.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def forget(source_sha256: str) -> list[Path]:
     for note in sorted(cache.compiled_folder().glob("*.json")):
         try:
             source = json.loads(note.read_text(encoding="utf-8"))["weights_sha256"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue
         if source == source_sha256:
             # The lock stays: another process may hold it.
@@ -134,7 +135,8 @@ def _build(chosen: Chosen, precision: str, folder: Path, key: str, offline: bool
         precision,
     )
     content = convert(weights, precision)
-    remove_orphans(target)
+    for file in (target, target.with_suffix(".json")):
+        remove_orphans(file)
     with replacing(target) as beside:
         beside.write_bytes(content)
     note: dict[str, Any] = {

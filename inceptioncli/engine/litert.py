@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import os
+import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +66,7 @@ class LiteRTEngine:
         self.graph = compiled.model.graph
         self._model = open_model(compiled.path, threads, packed)
         self._buffers: dict[str, _Buffers] = {}
+        self._lock = threading.Lock()
         weakref.finalize(self, _close, self._model, self._buffers)
 
     def run(
@@ -75,16 +75,17 @@ class LiteRTEngine:
         """See `engine.base.Engine`."""
         only_last = tuple(end_points) == self.graph.end_points[-1:]
         signature = PREDICTIONS_SIGNATURE if only_last else END_POINTS_SIGNATURE
-        if signature not in self._buffers:
-            self._buffers[signature] = _allocate(self._model, signature)
-        inputs, outputs, shapes = self._buffers[signature]
-        rows = {name: np.empty((len(images), *shapes[name]), np.float32) for name in end_points}
-        for place, image in enumerate(images):
-            inputs[INPUT_NAME].write(image)
-            self._model.run_by_name(signature, inputs, outputs)
-            for name, values in rows.items():
-                row = values[place]
-                row[...] = outputs[name].read(row.size, np.float32).reshape(row.shape)
+        with self._lock:  # Threads of a host program share the buffers.
+            if signature not in self._buffers:
+                self._buffers[signature] = _allocate(self._model, signature)
+            inputs, outputs, shapes = self._buffers[signature]
+            rows = {name: np.empty((len(images), *shapes[name]), np.float32) for name in end_points}
+            for place, image in enumerate(images):
+                inputs[INPUT_NAME].write(image)
+                self._model.run_by_name(signature, inputs, outputs)
+                for name, values in rows.items():
+                    row = values[place]
+                    row[...] = outputs[name].read(row.size, np.float32).reshape(row.shape)
         return rows
 
 
@@ -108,10 +109,9 @@ def _allocate(model: Any, signature: str) -> _Buffers:
             },
             {name: details[name]["shape"][1:] for name in names["outputs"]},
         )
-        # The first write of a process makes an environment that lives to its end.
+        # The first write of a process makes an environment that lives, and tells, to its end.
         shape = model.get_input_tensor_details(signature)[INPUT_NAME]["shape"]
         buffers.inputs[INPUT_NAME].write(np.zeros(shape, np.float32))
-    _silence_exit()
     return buffers
 
 
@@ -121,15 +121,3 @@ def _close(model: Any, buffers: dict[str, _Buffers]) -> None:
             buffer.destroy()
     buffers.clear()
     close_model(model)
-
-
-@functools.cache
-def _silence_exit() -> None:
-    """Closes standard error when Python has ended and before C++ destroys its static objects.
-
-    LiteRT's tell of themselves there, and nothing turns that off from Python (LiteRT issue 7420).
-    """
-    if os.name == "posix":
-        libc = ctypes.CDLL(None)
-        close = ctypes.cast(libc.close, ctypes.c_void_p)
-        libc.__cxa_atexit(close, ctypes.c_void_p(2), None)

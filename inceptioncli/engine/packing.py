@@ -25,66 +25,104 @@ from inceptioncli.weights import cache
 _logger = logging.getLogger(__name__)
 
 _CPUINFO = Path("/proc/cpuinfo")
-# On x86, then on ARM.
-_MODEL = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
+# What tells one model of processor from another, on x86 and then on ARM.
+_CPU_FIELDS = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
+_TIMEOUT_S = 120
+# As `multiprocessing` does, with the modules of this process; `-m` would look for them in the
+# current directory, which may be a folder of somebody else's files.
+_CHILD = """
+import sys
+graph, target, *sys.path[:] = sys.argv[1:]
+from inceptioncli.engine.packing import write
+write(graph, target)
+"""
 
 
-def packed(compiled: Compiled) -> Path | None:
-    """The packed weights of a compiled graph, from the cache or made now.
-
-    Returns:
-        None if they can't be kept; the graph runs without them, and starts more slowly.
-    """
-    path = compiled.path.with_suffix(f".{_machine()}.packed")
-    if _sound(path):
-        return path
+def prepare(compiled: Compiled) -> None:
+    """Sees to it that there are packed weights of a compiled graph, if they can be kept."""
+    path = _path(compiled)
+    if _sound(path, compiled):
+        return
     import filelock
 
     try:
         with filelock.FileLock(compiled.path.with_suffix(".lock")):
             # Another process may have made them while this one waited.
-            if not _sound(path):
+            if not _sound(path, compiled):
                 _make(compiled, path)
-        return path
-    except (OSError, OutputError) as error:
+    except (OSError, OutputError, subprocess.SubprocessError) as error:
         _logger.debug("the packed weights can't be kept (%s); going on without", error)
-        return None
 
 
-def _sound(path: Path) -> bool:
-    # A damaged file would be made anew by whichever process opens it, under the feet of others.
+def find(compiled: Compiled) -> Path | None:
+    """The packed weights of a compiled graph; None if there are none that can be used.
+
+    To be asked just before they are opened: what it can't use XNNPACK writes anew, under the feet
+    of other processes.
+    """
+    path = _path(compiled)
+    return path if _sound(path, compiled) else None
+
+
+def write(graph: str, target: str) -> None:
+    """Has XNNPACK write its packed weights of a LiteRT file to an empty file.
+
+    It ends the process when it can't, so this is run in one of its own.
+
+    Raises:
+        OSError: it could not, and did not say so.
+    """
+    from inceptioncli.engine.litert import close_model, open_model
+
+    file = Path(target)
+    close_model(open_model(Path(graph), 1, file))
+    made = file.stat().st_size, file.stat().st_mtime_ns
+    close_model(open_model(Path(graph), 1, file))
+    if made != (file.stat().st_size, file.stat().st_mtime_ns):
+        raise OSError(f"{target}: not written whole")
+
+
+def _path(compiled: Compiled) -> Path:
+    return compiled.path.with_suffix(f".{_machine()}.packed")
+
+
+def _sound(path: Path, compiled: Compiled) -> bool:
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
-        return bool(note["sha256"] == cache.sha256(path))
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(note == _facts(path, compiled))
+    except (OSError, ValueError):
         return False
 
 
+def _facts(path: Path, compiled: Compiled) -> dict[str, str]:
+    return {"sha256": cache.sha256(path), "graph_sha256": cache.sha256(compiled.path)}
+
+
 def _make(compiled: Compiled, path: Path) -> None:
-    _logger.debug("packing the weights for this machine's cores: %s", path)
-    remove_orphans(path)
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise OSError("there is no Python to be started")
+    _logger.debug("packing the weights for this machine's processor: %s", path)
+    note = _note(path)
+    for target in (path, note):
+        remove_orphans(target)
     with replacing(path) as beside:
-        # In a process of its own: XNNPACK ends the process when it can't write.
-        command = [sys.executable, "-m", __name__, os.fspath(compiled.path), os.fspath(beside)]
+        paths = [os.fspath(compiled.path), os.fspath(beside)]
         done = subprocess.run(  # noqa: S603 - our own module, on paths of our own
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            [sys.executable, "-c", _CHILD, *paths, *sys.path],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
         if done.returncode != 0:
-            raise OSError(f"packing ended with {done.returncode}; is the disk full?")
-    with replacing(_note(path)) as beside:
-        beside.write_text(json.dumps({"sha256": cache.sha256(path)}), encoding="utf-8")
-
-
-def _write(graph: Path, target: Path) -> None:
-    """Has XNNPACK write its packed weights to an empty file."""
-    from inceptioncli.engine.litert import close_model, open_model
-
-    close_model(open_model(graph, 1, target))
-    made = target.stat().st_size, target.stat().st_mtime_ns
-    # What it can't use it makes anew.
-    close_model(open_model(graph, 1, target))
-    if made != (target.stat().st_size, target.stat().st_mtime_ns):
-        raise OSError(f"{target}: not written whole")
+            told = done.stderr.decode("utf-8", "replace").strip()
+            raise OSError(f"packing ended with {done.returncode}: {told}")
+    try:
+        with replacing(note) as beside:
+            beside.write_text(json.dumps(_facts(path, compiled)), encoding="utf-8")
+    except OutputError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _note(path: Path) -> Path:
@@ -93,17 +131,13 @@ def _note(path: Path) -> Path:
 
 @functools.cache
 def _machine() -> str:
-    """A name for the model of this machine's cores, by which XNNPACK chooses its kernels.
+    """A name for the model of this machine's processor, by which XNNPACK chooses its kernels.
 
     LiteRT's version, by which it chooses them too, is in the compiled file's name.
     """
     try:
         first_core = _CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
-        facts = [line for line in first_core.splitlines() if line.startswith(_MODEL)]
+        facts = [line for line in first_core.splitlines() if line.startswith(_CPU_FIELDS)]
     except OSError:  # Not Linux.
         facts = [platform.machine(), platform.processor()]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
-
-
-if __name__ == "__main__":
-    _write(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -32,12 +32,13 @@ _logger = logging.getLogger(__name__)
 # 150 images in that time (60 ms each), so fewer than this many are done sooner without it.
 IMAGES_THAT_REPAY_A_GPU = 200
 
-# Measured whole processes: 330 MB with a file of 95 MB (float32), 122 MB with one of 24 MB (int8),
-# and 90 MB more when end points are asked for.
-_LITERT_BYTES = 150 << 20
-# A worker that only decodes, with a large picture.
+# Of a worker with LiteRT, beside the packed weights, which all workers share: 70 MB measured, 100
+# with end points, and room for pictures. Weights that each has to pack for itself come on top:
+# 330 MB measured with a file of 95 MB.
+_WORKER_BYTES = 150 << 20
+_BYTES_PER_FILE_BYTE = 2.8
+# Of a worker that only decodes, with a large picture.
 _DECODER_BYTES = 500 << 20
-_LITERT_BYTES_PER_FILE_BYTE = 2.8
 
 _DEVICE = re.compile(r"auto|cpu|gpu(?::(\d+))?")
 
@@ -148,15 +149,15 @@ def prepare(
 
 def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
     if importlib.util.find_spec("ai_edge_litert") is not None:
+        from inceptioncli.engine import packing
         from inceptioncli.engine.compile import compiled
-        from inceptioncli.engine.packing import packed
 
         graph = compiled(chosen, precision, offline=offline)
-        packed_weights = packed(graph)
-        memory = _LITERT_BYTES
-        if packed_weights is None:
-            memory += int(_LITERT_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
-        opener = functools.partial(_open_litert, graph, packed_weights)
+        packing.prepare(graph)
+        memory = _WORKER_BYTES
+        if packing.find(graph) is None:
+            memory += int(_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
+        opener = functools.partial(_open_litert, graph)
         return Ready(graph.model, chosen, "litert", precision, opener, memory)
     if precision != "float32":
         raise DeviceError(
@@ -166,10 +167,11 @@ def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
     return prepare_tensorflow(chosen, "/CPU:0", precision, offline=offline)
 
 
-def _open_litert(graph: Compiled, packed_weights: Path | None, threads: int) -> Engine:
+def _open_litert(graph: Compiled, threads: int) -> Engine:
+    from inceptioncli.engine import packing
     from inceptioncli.engine.litert import LiteRTEngine  # needs numpy
 
-    return LiteRTEngine(graph, threads, packed_weights)
+    return LiteRTEngine(graph, threads, packing.find(graph))
 
 
 def _prepare_gpu(chosen: Chosen, device: str, precision: str, offline: bool) -> Ready:

@@ -30,15 +30,15 @@ def read_bytes(path: str) -> bytes:
     if path == STDIN:
         return read_stream(path)
     try:
-        with open(path, "rb") as file:
+        # Unbuffered: a large file's content would be put together from two pieces, twice as large.
+        with open(path, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
-            head = file.read(HEAD_BYTES)
-            allowed_format(head)
+            if not stat.S_ISREG(before.st_mode):
+                return _read_to_end(file.fileno(), None)
+            allowed_format(file.read(HEAD_BYTES))
             _check_size(before.st_size, _LARGEST_FILE)
-            if file.seekable():  # A large file put together would be in memory twice.
-                file.seek(0)
-                head = b""
-            data = head + file.read()
+            file.seek(0)
+            data = file.readall()
             after = os.fstat(file.fileno())
     except OSError as error:
         raise ImageError(*failure_to_read(error)) from error
@@ -46,10 +46,9 @@ def read_bytes(path: str) -> bytes:
         raise ImageError("not_found", _NUL_IN_NAME) from error
     except MemoryError as error:
         raise ImageError("out_of_memory", "not enough memory to read this file") from error
-    if stat.S_ISREG(after.st_mode) and (
-        (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
-        or len(data) != after.st_size
-    ):
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(
+        data
+    ) != after.st_size:
         raise ImageError("changed_during_read", "the file changed while it was read; try again")
     return data
 

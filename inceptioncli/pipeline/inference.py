@@ -23,12 +23,12 @@ def infer(recipe: Recipe, engine: Engine, images: Sequence[NDArray[np.float32]])
     stacked = np.stack(images) if len(images) > 1 else images[0][np.newaxis]  # no copy of one
     batch = engine.run(stacked, recipe.end_points)
     return [
-        _output({name: values[place] for name, values in batch.items()}, recipe)
+        _output(recipe, {name: values[place] for name, values in batch.items()})
         for place in range(len(images))
     ]
 
 
-def _output(outputs: Mapping[str, NDArray[np.float32]], recipe: Recipe) -> Output:
+def _output(recipe: Recipe, outputs: Mapping[str, NDArray[np.float32]]) -> Output:
     predictions: tuple[Prediction, ...] = ()
     if recipe.ranking:
         predictions = _rank(outputs[PREDICTIONS], recipe.ranking, recipe.source)

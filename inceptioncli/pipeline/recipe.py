@@ -111,8 +111,13 @@ class Recipe:
         return (*names, *([PREDICTIONS] if self.ranking and PREDICTIONS not in names else []))
 
     def start(self, threads: int) -> Callable[[Input], Output | Failure]:
-        """Opens the engine; gives the function that answers inputs."""
+        """Opens the engine and runs it once; gives the function that answers inputs."""
+        import numpy as np
+
         decode, engine = self.decoding.start(), self.open_engine(threads)
+        # The first run takes what memory the graph needs, and a fault of its own is no image's.
+        side = self.decoding.image_size
+        self.infer(engine, [np.zeros((side, side, 3), np.float32)])
 
         def answer(input: Input) -> Output | Failure:
             image = decode(input)

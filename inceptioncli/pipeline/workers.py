@@ -48,13 +48,11 @@ _FAULTS = {
     if hasattr(signal, name)
 }
 _TRIES = 2
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # So many workers in a row may die before they are ready.
 _STARTS = 3
 _LONGEST_WAIT_S = 1.0
-
-
-# M_TRIM_THRESHOLD and M_MMAP_THRESHOLD (glibc's malloc.h), in bytes.
-_MALLOPT = {-1: 32 << 20, -3: 8 << 20}
 
 
 def map_in_workers(
@@ -511,8 +509,8 @@ def _keep_small_memory() -> None:
     """
     with contextlib.suppress(AttributeError, TypeError, OSError):  # another C library
         libc = ctypes.CDLL(None)
-        for parameter, size in _MALLOPT.items():
-            libc.mallopt(parameter, size)
+        libc.mallopt(_M_MMAP_THRESHOLD, 8 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 32 << 20)
 
 
 def _limit_memory() -> None:

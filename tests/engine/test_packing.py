@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +16,10 @@ from inceptioncli.engine import compile as compiler
 from inceptioncli.engine import packing
 from inceptioncli.engine.compile import Compiled
 from inceptioncli.engine.litert import LiteRTEngine
-from inceptioncli.engine.packing import packed
+from inceptioncli.engine.select import prepare
 from inceptioncli.weights import collection
+from inceptioncli.weights.formats.own import write_safetensors
+from tests.conftest import SMALL_GRAPH, random_weights
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
 
@@ -26,14 +28,25 @@ def scores(graph: Compiled, path: Path | None) -> bytes:
     return LiteRTEngine(graph, 1, path).run(IMAGES, ["Predictions"])["Predictions"].tobytes()
 
 
+def packed(graph: Compiled) -> Path:
+    packing.prepare(graph)
+    path = packing.find(graph)
+    assert path is not None
+    return path
+
+
 @pytest.fixture(params=["float32", "int8"])
-def graph(request: pytest.FixtureRequest, small_weights: Path, own_cache: Path) -> Compiled:
-    return compiler.compiled(collection.choose(str(small_weights)), request.param)
+def precision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def graph(precision: str, small_weights: Path, own_cache: Path) -> Compiled:
+    return compiler.compiled(collection.choose(str(small_weights)), precision)
 
 
 def test_results_are_those_without(graph: Compiled) -> None:
     path = packed(graph)
-    assert path is not None
     before = path.stat()
     assert scores(graph, path) == scores(graph, None)
     wanted = ["Mixed_5b", "Predictions"]
@@ -48,7 +61,6 @@ def test_results_are_those_without(graph: Compiled) -> None:
 @pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten", "one bit", "note", "gone"])
 def test_damage_is_mended(graph: Compiled, damage: str) -> None:
     path = packed(graph)
-    assert path is not None
     content = path.read_bytes()
     middle = len(content) // 2
     note = path.with_suffix(".json")
@@ -78,7 +90,6 @@ def test_another_kind_of_machine_has_its_own(
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(packing, "_machine", lambda: "another")
         other = packed(graph)
-    assert other is not None
     assert packed(graph) != other
     assert len(compiler.forget(collection.choose(str(small_weights)).sha256)) == 6
     assert not other.exists()
@@ -99,13 +110,52 @@ def test_the_machine_is_told_by_its_cores(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(names) == 3
 
 
+def test_weights_packed_from_another_graph_are_not_used(
+    graph: Compiled, precision: str, tmp_path: Path
+) -> None:
+    path = packed(graph)
+    other = tmp_path / "other.safetensors"
+    write_safetensors(other, random_weights(SMALL_GRAPH, seed=1))
+    shutil.copy(compiler.compiled(collection.choose(str(other)), precision).path, graph.path)
+    assert packing.find(graph) is None
+    assert scores(graph, packed(graph)) == scores(graph, None)
+    assert packed(graph) == path
+
+
+@pytest.mark.parametrize("loss", ["gone", "changed"])
+def test_what_is_lost_before_it_is_opened_is_done_without(
+    graph: Compiled, precision: str, small_weights: Path, loss: str
+) -> None:
+    ready = prepare(collection.choose(str(small_weights)), "cpu", precision)
+    path = packed(graph)
+    if loss == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"rubbish" * 1000)
+    found = ready.open(1).run(IMAGES, ["Predictions"])["Predictions"]
+    assert found.tobytes() == scores(graph, None)
+    # Nobody but `prepare` writes under the final name.
+    assert not path.exists() if loss == "gone" else path.read_bytes().startswith(b"rubbish")
+
+
+def test_modules_in_the_current_folder_are_not_imported(
+    graph: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "json", "platform"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert packed(graph).exists()
+    assert not (tmp_path / "imported").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 def test_a_disk_that_is_full_costs_time_alone(
-    graph: Compiled, small_weights: Path, pictures: Path
+    graph: Compiled, precision: str, small_weights: Path, pictures: Path
 ) -> None:
+    import resource
+
     command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl"]
-    command += ["-w", str(small_weights), "--precision"]
-    command += ["int8" if graph.path.stat().st_size < 1 << 20 else "float32", str(pictures)]
+    command += ["-w", str(small_weights), "--precision", precision, str(pictures)]
 
     def full() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

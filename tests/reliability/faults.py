@@ -26,7 +26,17 @@ def writes(case: Case) -> list[int]:
     LiteRT tells of itself in some forty others, which are nobody's loss.
     """
     log = case.folder.with_suffix(".strace")
-    trace = ["strace", "-qq", "-y", "-o", str(log), "-e", "trace=write,pwrite64"]
+    trace = [
+        "strace",
+        "-qq",
+        "-y",
+        "-o",
+        str(log),
+        "-e",
+        "trace=write,pwrite64",
+        "-e",
+        "signal=none",
+    ]
     subprocess.run(
         [*trace, *case.command, "--workers", "0"], capture_output=True, timeout=300, check=False
     )

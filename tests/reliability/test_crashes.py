@@ -105,7 +105,7 @@ def test_failing_writes(small_weights: Path, few: Path, tmp_path: Path) -> None:
         turn = number % len(cases)
         error = ERRORS[number // len(cases) % len(ERRORS)]
         codes.append(fail_write(cases[turn], error, next(numbers[turn]), references[turn]))
-    assert codes.count(6) > WRITES / 2
+    assert codes == [6] * WRITES
 
 
 def test_short_writes(format: str, small_weights: Path, few: Path, tmp_path: Path) -> None:
