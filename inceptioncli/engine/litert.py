@@ -67,7 +67,7 @@ class LiteRTEngine:
         self._model = open_model(compiled.path, threads, packed)
         self._buffers: dict[str, _Buffers] = {}
         self._lock = threading.Lock()
-        weakref.finalize(self, _close, self._model, self._buffers)
+        weakref.finalize(self, _close, self._model, self._buffers, self._lock)
 
     def run(
         self, images: NDArray[np.float32], end_points: Sequence[str]
@@ -115,9 +115,10 @@ def _allocate(model: Any, signature: str) -> _Buffers:
     return buffers
 
 
-def _close(model: Any, buffers: dict[str, _Buffers]) -> None:
-    for signature in buffers.values():
-        for buffer in (*signature.inputs.values(), *signature.outputs.values()):
-            buffer.destroy()
-    buffers.clear()
-    close_model(model)
+def _close(model: Any, buffers: dict[str, _Buffers], lock: threading.Lock) -> None:
+    with lock:  # At the end of the program some thread may still be at it.
+        for signature in buffers.values():
+            for buffer in (*signature.inputs.values(), *signature.outputs.values()):
+                buffer.destroy()
+        buffers.clear()
+        close_model(model)
