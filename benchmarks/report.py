@@ -26,7 +26,7 @@ def ratios(seconds: dict[str, list[float]], ours: str, peer: str) -> list[float]
 
 def case_text(name: str, case: dict[str, Any]) -> str:
     """A case for a terminal: medians with their spread, then the ratios."""
-    lines = ["", name]
+    lines = ["", _title(name, case)]
     for command, seconds in case["seconds"].items():
         total, each = _figures(seconds, case["images"])
         lines.append(f"  {command:28}{total} s{f', {each} ms an image' if each else ''}")
@@ -45,22 +45,26 @@ def page(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     parts = [
         "# Benchmarks\n\nMade by `python -m benchmarks --json docs/benchmarks.json` and "
-        "`python -m benchmarks.report`; don't edit.\nMedians of interleaved rounds, the least and "
-        "the most in brackets. How they come about: [performance.md](performance.md).\n\n"
-        f"{found['taken']}, {found['machine']}, {found['cores']} cores; {versions}.\n"
+        "`python -m benchmarks.report`; don't edit.\n\nMedians of interleaved rounds, the least "
+        "and the most in brackets; ratios are medians of the rounds' ratios,\nand differences of "
+        'a few hundredths are noise. "At least" is the goal that the project has set itself.\n'
+        "How they come about: [performance.md](performance.md).\n\n"
+        f"{found['taken']}, {found['machine']}, {found['cores']} cores;\n{versions}.\n"
     ]
     for name, case in found["cases"].items():
-        parts.append(f"\n## {name}\n\n| | seconds | ms an image |\n|---|---|---|\n")
+        parts.append(
+            f"\n## {_title(name, case)}\n\n| command | seconds | ms an image |\n|---|---|---|\n"
+        )
         for command, seconds in case["seconds"].items():
             parts.append(f"| {command} | {' | '.join(_figures(seconds, case['images']))} |\n")
         if case["goals"]:
-            parts.append("\n| | times as fast | goal |\n|---|---|---|\n")
+            parts.append("\n| ratio | times as fast | at least |\n|---|---|---|\n")
         for goal in case["goals"]:
             times = _spread(ratios(case["seconds"], goal["ours"], goal["peer"]))
             parts.append(
                 f"| {goal['ours']} against {goal['peer']} | {times} | {goal['at_least']} |\n"
             )
-    parts.append("\n## One process\n\n| | float32 | int8 |\n|---|---|---|\n")
+    parts.append("\n## One process\n\n| what | float32 | int8 |\n|---|---|---|\n")
     for title, key, form in (
         ("first use of weights: read, build, convert, classify", "first use", "{:.1f} s"),
         ("peak memory", "memory", "{:.0f} MB"),
@@ -72,7 +76,7 @@ def page(found: dict[str, Any]) -> str:
 
 def table(found: dict[str, Any]) -> str:
     """The ratios alone, for the README."""
-    lines = ["| | seconds | against | seconds | times as fast |\n|---|---|---|---|---|\n"]
+    lines = ["| what | seconds | against | seconds | times as fast |\n|---|---|---|---|---|\n"]
     for name, case in found["cases"].items():
         for goal in case["goals"]:
             ours, peer = (case["seconds"][goal[key]] for key in ("ours", "peer"))
@@ -102,7 +106,14 @@ def _seconds(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.2f}"
 
 
+def _title(name: str, case: dict[str, Any]) -> str:
+    rounds = max(map(len, case["seconds"].values()))
+    return f"{name} ({rounds} round{'' if rounds == 1 else 's'})"
+
+
 def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 

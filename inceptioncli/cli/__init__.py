@@ -14,19 +14,12 @@ _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 
 def main() -> NoReturn:
     """What the command ``inceptioncli`` calls: `program.run`, with a quick start and end."""
-    atexit.register(_leave_quietly)  # first, so that it is done last
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
+    atexit.register(gc.freeze)
+    # Worker processes begin with the current directory in their module path, before they get ours
+    # (Python 3.11 and newer can be told not to); it may be a folder of somebody else's files.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     # Here, because worker processes import the module that their parent was started from.
     from inceptioncli.cli.program import run
 
     run()
-
-
-def _leave_quietly() -> None:
-    """Leaves what there is as it is, and no native library a word when Python has ended.
-
-    LiteRT tells of the static objects that it destroys, and nothing turns that off from Python
-    (LiteRT's issue 7420).
-    """
-    gc.freeze()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

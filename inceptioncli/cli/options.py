@@ -133,7 +133,7 @@ graph_options = collected(
         cls=SharedOption,
         is_flag=True,
         help="Decode and weigh every pixel of large pictures; by default they are scaled down on "
-        "the way, which is up to five times faster and changes values by a fifth of a grey level.",
+        "the way, which takes a quarter of the time and changes values by a fifth of a grey level.",
     ),
     click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network."),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -95,7 +96,9 @@ def _exit_code(logger: logging.Logger) -> int:
     except OSError as error:
         if error.filename is not None:
             raise  # About a file, and nobody foresaw it: a bug. A stream has no file name.
-        code = _fail(logger, f"cannot write results: {error.strerror or error}", CANNOT_WRITE)
+        closed = error.errno == errno.EBADF  # see `_open_missing_streams`
+        why = "standard output is closed" if closed else error.strerror or error
+        code = _fail(logger, f"cannot write results: {why}", CANNOT_WRITE)
         _drop_stdout()
     return code if isinstance(code, int) else 0
 
@@ -111,18 +114,19 @@ def _fail(logger: logging.Logger, message: str, code: int) -> int:
 def _open_missing_streams() -> None:
     """Opens what the caller has closed, before some other file gets its number.
 
-    Results that can't be written are an error; messages and an empty input are not.
+    Results that can't be written are an error, so writing to standard output fails; messages and
+    an empty input are none.
     """
-    closed = sys.stdout is None
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+    for number, name, mode, flags in (
+        (0, "stdin", "r", os.O_RDONLY),
+        (1, "stdout", "w", os.O_RDONLY),
+        (2, "stderr", "w", os.O_WRONLY),
+    ):
         if getattr(sys, name) is None:
-            opened = os.open(os.devnull, os.O_RDWR)
+            opened = os.open(os.devnull, flags)
             if opened != number:
                 os.dup2(opened, number)
             setattr(sys, name, os.fdopen(number, mode))
-    if closed:
-        click.echo("Error: cannot write results: standard output is closed", err=True)
-        sys.exit(CANNOT_WRITE)
 
 
 def _drop_stdout() -> None:

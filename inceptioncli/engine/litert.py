@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import os
 import threading
 import weakref
@@ -112,6 +115,7 @@ def _allocate(model: Any, signature: str) -> _Buffers:
         # The first write of a process makes an environment that lives, and tells, to its end.
         shape = model.get_input_tensor_details(signature)[INPUT_NAME]["shape"]
         buffers.inputs[INPUT_NAME].write(np.zeros(shape, np.float32))
+    _silence_the_end()
     return buffers
 
 
@@ -122,3 +126,16 @@ def _close(model: Any, buffers: dict[str, _Buffers], lock: threading.Lock) -> No
                 buffer.destroy()
         buffers.clear()
         close_model(model)
+
+
+@functools.cache
+def _silence_the_end() -> None:
+    """Closes standard error between the end of Python and that of the process.
+
+    There LiteRT tells of the static objects that it destroys, and nothing turns that off from
+    Python (LiteRT's issue 7420). All that Python has to say is said by then.
+    """
+    with contextlib.suppress(AttributeError, TypeError, OSError):  # Windows
+        libc = ctypes.CDLL(None)
+        close = ctypes.cast(libc.close, ctypes.c_void_p)
+        libc.__cxa_atexit(close, ctypes.c_void_p(2), None)

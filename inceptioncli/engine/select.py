@@ -103,8 +103,8 @@ def resolve(device: str, precision: str, at_least: int) -> str:
     if precision not in CPU_PRECISIONS:
         if not has_gpu():
             raise DeviceError(
-                f"precision {precision} needs a GPU, and none was found; "
-                f"use {' or '.join(CPU_PRECISIONS)}"
+                f"precision {precision} needs a GPU, and none was found; use "
+                f"{' or '.join(CPU_PRECISIONS)} (with a GPU: `pip install 'inceptioncli[gpu]'`)"
             )
         return "gpu"
     return "gpu" if has_gpu() and at_least >= IMAGES_THAT_REPAY_A_GPU else "cpu"

@@ -408,6 +408,30 @@ def test_closed_standard_streams(
     assert b"Traceback" not in done.stderr
 
 
+def test_a_file_needs_no_standard_output(
+    small_weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    command = f'"{sys.executable}" -m inceptioncli classify -w "$0" "$1" -o "$2" >&-'
+    arguments = [small_weights, pictures / "a.jpg", out]
+    done = subprocess.run(["sh", "-c", command, *arguments], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert out.read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH came with Python 3.11")
+def test_modules_in_the_current_folder_are_not_imported(
+    small_weights: Path, pictures: Path, tmp_path: Path, run: Run
+) -> None:
+    for name in ("socket", "pickle", "signal", "numpy", "PIL"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')", encoding="utf-8")
+    script = Path(sys.executable).with_name("inceptioncli")
+    command = [script, "classify", "-w", small_weights, "-j", "1", pictures]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists()
+
+
 def test_help_into_a_closed_pipe() -> None:
     reading, writing = os.pipe()
     os.close(reading)
