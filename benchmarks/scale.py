@@ -65,7 +65,7 @@ def memory(classify: list[str], folder: Path, count: int) -> str:
     told = ", ".join(
         f"{early[pid]:.0f} -> {last[pid]:.0f} MB ({last[pid] / early[pid] - 1:+.1%})"
         for pid in early
-        if early[pid] > 30  # multiprocessing's own helper is smaller
+        if early[pid] > 20  # multiprocessing's own helper is smaller
     )
     return f"memory, at 5,000 and at {count:,} images, parent and workers: {told}; {seconds:.0f} s"
 

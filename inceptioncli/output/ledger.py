@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +39,9 @@ class Ledger:
         # of it when it was tried again.
         self._numbers: dict[int, int | list[int]] = {}
         self._taken: Counter[int] = Counter()  # of paths with several records
+        # Inputs' numbers: so many first ones that count upwards from 0, as all do in a new run, and
+        # then the rest.
+        self._straight = 0
         self._order = array("q")
 
     def add(self, path: str, code: str | None, *, again: bool = False) -> None:
@@ -71,11 +75,11 @@ class Ledger:
         for source in inputs:
             taken = self._take(hash(source.path))
             if taken is None:
-                self._order.append(number)
+                self._enter(number)
                 number += 1
                 yield source
             else:
-                self._order.append(taken)
+                self._enter(taken)
 
     def final_order(self) -> list[int] | None:
         """The numbers of the records in input order; None if they stand so already.
@@ -83,6 +87,8 @@ class Ledger:
         To be asked when all inputs have their records. Records of inputs that are there no longer
         stay behind the record that they stand behind; superseded failures are left out.
         """
+        if not self._numbers and not self._order:
+            return None  # a new run
         # Of more records than inputs the last are those that count.
         instead = {
             first: last
@@ -96,7 +102,7 @@ class Ledger:
             for number in self._without_superseded(numbers)
         }
         order: list[int] = []
-        for number in (-1, *self._order):
+        for number in itertools.chain([-1], range(self._straight), self._order):
             number = instead.get(number, number)
             if number >= 0:
                 order.append(number)
@@ -112,6 +118,12 @@ class Ledger:
         """Says that the records with these numbers are all there are now, in this order."""
         self.codes = [self.codes[number] for number in order]
         self.counts = Counter(self.codes)
+
+    def _enter(self, number: int) -> None:
+        if number == self._straight and not self._order:
+            self._straight += 1
+        else:
+            self._order.append(number)
 
     def _take(self, key: int) -> int | None:
         numbers = self._numbers.get(key)

@@ -36,7 +36,7 @@ Item = TypeVar("Item")
 
 # What a worker may take on top of what the graph needs: enough for any picture within Pillow's
 # limit of pixels, and a bound on what a hostile one can do to the machine.
-HEADROOM_BYTES = 1280 << 20
+HEADROOM_BYTES = 1 << 30
 # A worker starts on its next input while its last answer is on the way. More of them waiting
 # would only come later when this worker hangs.
 _DEPTH = 2
