@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from inceptioncli.architecture import Graph
+from inceptioncli.engine import select
 from inceptioncli.summary import variables
+from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Model, Weights
 from tests.oracles import keras as keras_oracle
@@ -74,10 +76,13 @@ def random_weights(graph: Graph, seed: int = 0, **model: Any) -> Weights:
 
 
 @pytest.fixture(scope="session")
-def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network (75x75, 7 classes) in our own layout: seconds to compile, fast to run."""
+def small_weights(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
+    """A tiny network (75x75, 7 classes) in our own layout, compiled in the session's cache."""
     path = tmp_path_factory.mktemp("small") / "small.safetensors"
     write_safetensors(path, random_weights(SMALL_GRAPH))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INCEPTIONCLI_CACHE", str(session_cache))
+        select.prepare(collection.choose(str(path)), "cpu", "float32")
     return path
 
 
