@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 from inceptioncli.architecture import Graph
 
 
-class OnnxEngine:
+class OnnxEngine(ABC):
     """Runs `onnx_model`'s file, one image at a time; see `inceptioncli.engine.base.Engine`."""
 
     name = "onnx"
@@ -21,8 +22,9 @@ class OnnxEngine:
         assert [*end_points] == ["Predictions"]
         return {"Predictions": np.concatenate([self._predict(image[None]) for image in images])}
 
+    @abstractmethod
     def _predict(self, images: Any) -> Any:
-        raise NotImplementedError
+        """Probabilities ``[1, classes]`` of one image."""
 
 
 class OnnxRuntime(OnnxEngine):

@@ -114,14 +114,16 @@ class Recipe:
         """Opens the engine and runs it once; gives the function that answers inputs."""
         import numpy as np
 
+        from inceptioncli.pipeline.inference import infer
+
         decode, engine = self.decoding.start(), self.open_engine(threads)
         # The first run takes what memory the graph needs, and a fault of its own is no image's.
         side = self.decoding.image_size
-        self.infer(engine, [np.zeros((side, side, 3), np.float32)])
+        engine.run(np.zeros((1, side, side, 3), np.float32), self.end_points)
 
         def answer(input: Input) -> Output | Failure:
             image = decode(input)
-            return image if isinstance(image, Failure) else self.infer(engine, [image])[0]
+            return image if isinstance(image, Failure) else infer(self, engine, [image])[0]
 
         return answer
 

@@ -17,6 +17,7 @@ from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, Run, random_weights
+from tests.engine.damage import KINDS, damage
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype(np.float32)
 
@@ -41,33 +42,16 @@ def test_a_second_use_builds_nothing(
     assert scores(small_weights) == built[1]
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten", "one bit", "note", "gone"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_mended(
-    built: tuple[Path, bytes], small_weights: Path, damage: str, caplog: pytest.LogCaptureFixture
+    built: tuple[Path, bytes], small_weights: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, before = built
-    content = path.read_bytes()
-    middle = len(content) // 2
-    note = path.with_suffix(".json")
-    match damage:
-        case "cut":
-            path.write_bytes(content[:middle])
-        case "emptied":
-            path.write_bytes(b"")
-        case "overwritten":
-            path.write_bytes(b"rubbish" * 1000)
-        case "one bit":
-            path.write_bytes(
-                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-            )
-        case "note":
-            note.write_text('{"sha256": ', encoding="utf-8")
-        case "gone":
-            path.unlink()
+    damage(path, kind)
     with caplog.at_level(logging.INFO, logger="inceptioncli"):
         assert scores(small_weights) == before
-    assert json.loads(note.read_text(encoding="utf-8"))["sha256"]
-    assert ("damaged cache" if damage != "gone" else "first use") in caplog.text
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+    assert ("damaged cache" if kind != "gone" else "first use") in caplog.text
 
 
 def test_weights_precision_and_versions_have_their_own_entries(

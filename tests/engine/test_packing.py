@@ -20,6 +20,7 @@ from inceptioncli.engine.select import prepare
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, random_weights
+from tests.engine.damage import KINDS, damage
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
 
@@ -58,30 +59,14 @@ def test_results_are_those_without(graph: Compiled) -> None:
     assert path.stat().st_mtime_ns == before.st_mtime_ns  # Made once, and opened by all as it is.
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten", "one bit", "note", "gone"])
-def test_damage_is_mended(graph: Compiled, damage: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_is_mended(graph: Compiled, kind: str) -> None:
     path = packed(graph)
     content = path.read_bytes()
-    middle = len(content) // 2
-    note = path.with_suffix(".json")
-    match damage:
-        case "cut":
-            path.write_bytes(content[:middle])
-        case "emptied":
-            path.write_bytes(b"")
-        case "overwritten":
-            path.write_bytes(b"rubbish" * 1000)
-        case "one bit":
-            path.write_bytes(
-                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-            )
-        case "note":
-            note.write_text("[]", encoding="utf-8")
-        case "gone":
-            path.unlink()
+    damage(path, kind)
     assert packed(graph) == path
     assert path.read_bytes() == content
-    assert json.loads(note.read_text(encoding="utf-8"))["sha256"]
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
 
 
 def test_another_kind_of_machine_has_its_own(
