@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import inceptioncli
 from inceptioncli import pipeline
-from inceptioncli.choices import DTYPES, POOLS, TIMEOUT_S
+from inceptioncli.choices import DTYPES, POOLS, TIMEOUT_S, nearest
 from inceptioncli.engine import select
 from inceptioncli.engine.base import Engine
 from inceptioncli.engine.select import Ready
@@ -194,9 +193,8 @@ class Classifier:
         names = tuple(dict.fromkeys(end_points))
         for name in names:
             if name not in known:
-                by_lower = {end_point.lower(): end_point for end_point in known}
-                near = difflib.get_close_matches(name.lower(), by_lower, 1)
-                hint = f"did you mean {by_lower[near[0]]}? " if near else ""
+                near = nearest(name, known)
+                hint = f"did you mean {near}? " if near else ""
                 raise UsageError(f"unknown end point {name!r}; {hint}known: {', '.join(known)}")
         if pool not in POOLS:
             raise UsageError(f"unknown pool {pool!r}; expected {', '.join(POOLS)}")

@@ -3,17 +3,38 @@
 Every message is one line: what was found, what was expected, what to do.
 """
 
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How the command line ends; README, "Exit codes", says it for users."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    NONE_OK = 4
+    WEIGHTS = 5
+    OUTPUT = 6
+    FOREIGN_OUTPUT = 7
+    TOO_MANY_FAILURES = 8
+    # As shells have it, 128 and the signal's number; a closed pipe would be SIGPIPE.
+    TERMINAL_CLOSED = 129
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+    TERMINATED = 143
+
 
 class InceptionError(Exception):
     """Base of all errors that are not bugs of ours."""
 
-    exit_code = 1
+    exit_code: ExitCode = ExitCode.BUG
 
 
 class UsageError(InceptionError, ValueError):
     """An option or argument that can't be used as given."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class DeviceError(UsageError):
@@ -23,7 +44,7 @@ class DeviceError(UsageError):
 class WeightsError(InceptionError):
     """Weights that are missing, unreachable or not what they should be."""
 
-    exit_code = 5
+    exit_code = ExitCode.WEIGHTS
 
 
 class LabelsError(UsageError):
@@ -33,7 +54,7 @@ class LabelsError(UsageError):
 class OutputError(InceptionError):
     """A file or folder (the cache is one) that can't be written."""
 
-    exit_code = 6
+    exit_code = ExitCode.OUTPUT
 
 
 class ImageError(InceptionError):
@@ -42,11 +63,15 @@ class ImageError(InceptionError):
     ``code`` is one of `records.FAILURE_CODES`.
     """
 
-    exit_code = 4
+    exit_code = ExitCode.NONE_OK
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # Both, or it could not be pickled.
         self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class DataError(UsageError):
@@ -56,7 +81,7 @@ class DataError(UsageError):
 class ForeignOutputError(InceptionError):
     """An output that belongs to another run."""
 
-    exit_code = 7
+    exit_code = ExitCode.FOREIGN_OUTPUT
 
 
 class DivergedError(UsageError):
@@ -66,4 +91,4 @@ class DivergedError(UsageError):
 class TooManyFailuresError(InceptionError):
     """More inputs failed than the user allows."""
 
-    exit_code = 8
+    exit_code = ExitCode.TOO_MANY_FAILURES

@@ -29,7 +29,7 @@ def replacing(target: Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise OutputError(f"{target}: cannot write: {error.strerror}") from error
+        raise cannot_write(target, error) from error
     beside = Path(name)
     try:
         try:
@@ -39,7 +39,7 @@ def replacing(target: Path) -> Iterator[Path]:
             beside.replace(target)
             flush(target.parent)
         except OSError as error:
-            raise OutputError(f"{target}: cannot write: {error.strerror or error}") from error
+            raise cannot_write(target, error) from error
     finally:
         with contextlib.suppress(OSError):  # What went wrong before is what is told.
             beside.unlink(missing_ok=True)
@@ -49,6 +49,12 @@ def remove_orphans(target: Path) -> None:
     """Removes what a kill has left of `replacing` a file; nobody else may be at it now."""
     for orphan in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         orphan.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: Exception, advice: str = "") -> OutputError:
+    """The error for a file or folder that can't be written, with what to do about it."""
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{path}: cannot write: {reason}{advice and f'; {advice}'}")
 
 
 def flush(path: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # What users write for standard input.
 STDIN = "-"
@@ -44,11 +49,19 @@ class Failure(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What became of one input: predictions, most probable first, or a failure."""
+    """What became of one input: what was asked for, or a failure.
+
+    Attributes:
+        path: the input's name; bytes that are not UTF-8 are Python's surrogate escapes.
+        predictions: most probable first.
+        failure: why there is nothing else.
+        features: end point name to ``[*shape]``, float32 or float16.
+    """
 
     path: str
     predictions: tuple[Prediction, ...] = ()
     failure: Failure | None = None
+    features: Mapping[str, NDArray[np.floating]] = {}
 
     @property
     def ok(self) -> bool:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from benchmarks import report
-from inceptioncli.engine.base import PRECISIONS
+from inceptioncli.choices import PRECISIONS
 from inceptioncli.records import FAILURE_CODES
 from inceptioncli.weights.registry import NAMED
 from tests.conftest import Run

@@ -17,7 +17,7 @@ import click
 
 from inceptioncli.choices import TIMEOUT_S
 from inceptioncli.cli.options import Inputs, collected
-from inceptioncli.errors import OutputError, TooManyFailuresError
+from inceptioncli.errors import ExitCode, OutputError, TooManyFailuresError
 from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from inceptioncli.pipeline import Result
     from inceptioncli.pipeline.layout import Layout
     from inceptioncli.pipeline.recipe import FeatureOptions, Ranking
-
-SOME_FAILED = 3
-NONE_CLASSIFIED = 4
 
 
 class Batch(NamedTuple):
@@ -263,5 +260,5 @@ def _summarize(counts: Counter[str | None]) -> int:
     elif not ok:
         click.echo("no images found", err=True)
     if not ok:
-        return NONE_CLASSIFIED
-    return SOME_FAILED if failed else 0
+        return ExitCode.NONE_OK
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK

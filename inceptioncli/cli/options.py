@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
-from inceptioncli.engine.base import DEVICES, PRECISIONS
+from inceptioncli.choices import DEVICES, PRECISIONS
 from inceptioncli.weights.registry import DEFAULT
 
 if TYPE_CHECKING:

@@ -21,12 +21,8 @@ from inceptioncli.cli.model import model
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
 from inceptioncli.cli.train import train
 from inceptioncli.cli.weights import weights
-from inceptioncli.errors import InceptionError, OutputError
+from inceptioncli.errors import ExitCode, InceptionError
 from inceptioncli.terminal import printable
-
-INTERRUPTED = 130
-PIPE_CLOSED = 141
-CANNOT_WRITE = OutputError.exit_code
 
 
 @click.group(
@@ -83,24 +79,24 @@ def _exit_code(logger: logging.Logger) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except SystemExit as error:
         # Click's `main` turns a closed pipe into exit code 1; nothing else here exits so.
-        if error.code == 1:
+        if error.code == ExitCode.BUG:
             _drop_stdout()
-            return PIPE_CLOSED
+            return ExitCode.PIPE_CLOSED
         raise
     except BrokenPipeError:
         _drop_stdout()
-        return PIPE_CLOSED
+        return ExitCode.PIPE_CLOSED
     except OSError as error:
         if error.filename is not None:
             raise  # About a file, and nobody foresaw it: a bug. A stream has no file name.
         closed = error.errno == errno.EBADF  # see `_open_missing_streams`
         why = "standard output is closed" if closed else error.strerror or error
-        code = _fail(logger, f"cannot write results: {why}", CANNOT_WRITE)
+        code = _fail(logger, f"cannot write results: {why}", ExitCode.OUTPUT)
         _drop_stdout()
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else ExitCode.OK
 
 
 def _fail(logger: logging.Logger, message: str, code: int) -> int:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from inceptioncli.choices import MODES, OPTIMIZERS, Mode, Optimizer
 from inceptioncli.cli.options import SharedOption, debug_option
+from inceptioncli.errors import ExitCode
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT
-
-if TYPE_CHECKING:
-    from inceptioncli.training.options import Mode, Optimizer
-
-SOME_SKIPPED = 3
-DIVERGED = 2
 
 
 @click.command()
@@ -36,7 +31,7 @@ DIVERGED = 2
 )
 @click.option(
     "--mode",
-    type=click.Choice(["head", "full"]),
+    type=click.Choice(MODES),
     default="head",
     show_default=True,
     help="head: the softmax layer on fixed features, in minutes; full: the whole graph.",
@@ -79,7 +74,7 @@ DIVERGED = 2
 )
 @click.option(
     "--optimizer",
-    type=click.Choice(["adamw", "rmsprop"]),
+    type=click.Choice(OPTIMIZERS),
     default="adamw",
     show_default=True,
     help="adamw with warm-up and cosine decay, or the paper's rmsprop (--mode full).",
@@ -180,5 +175,5 @@ def train(
             "before it was kept. Lower --learning-rate",
             err=True,
         )
-        return DIVERGED
-    return SOME_SKIPPED if trained.skipped else 0
+        return ExitCode.USAGE
+    return ExitCode.SOME_FAILED if trained.skipped else ExitCode.OK

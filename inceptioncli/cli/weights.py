@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from inceptioncli.choices import DTYPES
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.cli.table import format_table
-from inceptioncli.errors import OutputError, UsageError, WeightsError
+from inceptioncli.errors import ExitCode, OutputError, UsageError, WeightsError
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT, NAMED, named
 
@@ -83,7 +84,7 @@ def verify(given: tuple[str, ...]) -> int:
     """
     from inceptioncli.weights.collection import verify as verify_weights
 
-    code = 0
+    code = ExitCode.OK
     for each in given or (DEFAULT,):
         try:
             verified = verify_weights(each)
@@ -107,7 +108,7 @@ def verify(given: tuple[str, ...]) -> int:
 @click.option("--labels", metavar="FILE", type=click.Path(path_type=Path), help="Class names.")
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "float16"]),
+    type=click.Choice(DTYPES),
     default="float32",
     show_default=True,
     help="Of the arrays in the file; float16 halves it and is read as float32.",

@@ -1,4 +1,4 @@
-"""What an engine is, and which devices and precisions there are."""
+"""What an engine is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from inceptioncli.architecture import Graph
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DEVICES = "auto, cpu, gpu or gpu:N"
-PRECISIONS = ("float32", "int8", "bfloat16", "float16")
-CPU_PRECISIONS = ("float32", "int8")
-GPU_PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class Engine(Protocol):

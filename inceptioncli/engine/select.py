@@ -11,13 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from inceptioncli.engine.base import (
-    CPU_PRECISIONS,
-    DEVICES,
-    GPU_PRECISIONS,
-    PRECISIONS,
-    Engine,
-)
+from inceptioncli.choices import CPU_PRECISIONS, DEVICES, GPU_PRECISIONS, PRECISIONS
+from inceptioncli.engine.base import Engine
 from inceptioncli.errors import DeviceError
 from inceptioncli.weights import collection
 from inceptioncli.weights.collection import Chosen

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from inceptioncli.errors import OutputError
+from inceptioncli.files import cannot_write
 from inceptioncli.output.lines import LineFormat, Scanned, damaged
 
 
@@ -142,8 +142,3 @@ class LinesPart(GrowingFile):
                 copy.write(self.format.renumbered(line, row))
                 row += not failed[number]
             return copy.tell()
-
-
-def cannot_write(path: Path, error: OSError) -> OutputError:
-    """The error for a part that can't be written."""
-    return OutputError(f"{path}: cannot write: {error.strerror or error}")

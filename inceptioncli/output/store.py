@@ -18,13 +18,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
-from inceptioncli.files import flush
+from inceptioncli.files import cannot_write, flush
 from inceptioncli.output import note as notes
 from inceptioncli.output import parquet
 from inceptioncli.output.json import IndexLines
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import LineFormat, damaged
-from inceptioncli.output.parts import LinesPart, Part, cannot_write
+from inceptioncli.output.parts import LinesPart, Part
 from inceptioncli.records import STDIN, Record
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from inceptioncli.architecture import AUX_END_POINT, BATCH_NORM_DECAY, Graph
+from inceptioncli.choices import Optimizer
 from inceptioncli.errors import ImageError
 from inceptioncli.images.decode import load_image
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.training import keras_graph
 from inceptioncli.training.data import Example, Skipped
 from inceptioncli.training.loop import Arrays, Task
-from inceptioncli.training.options import Optimizer
 
 with native_stderr_hidden():
     import keras

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from inceptioncli.choices import Mode, Optimizer
 from inceptioncli.errors import UsageError
-
-Mode = Literal["head", "full"]
-Optimizer = Literal["adamw", "rmsprop"]
 
 EPOCHS: dict[Mode, int] = {"head": 50, "full": 30}
 LEARNING_RATES: dict[tuple[Mode, Optimizer], float] = {

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inceptioncli.errors import OutputError, WeightsError
+from inceptioncli.errors import WeightsError
+from inceptioncli.files import cannot_write
 from inceptioncli.weights.registry import NAMED, NamedWeights
 
 if TYPE_CHECKING:
@@ -68,10 +69,8 @@ def download(weights: NamedWeights, folder: Path) -> Path:
             "nothing was kept, try again or from another network"
         ) from error
     except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot write: {error.strerror or error}; "
-            "set INCEPTIONCLI_CACHE to a folder that can be written"
-        ) from error
+        advice = "set INCEPTIONCLI_CACHE to a folder that can be written"
+        raise cannot_write(folder, error, advice) from error
     return target
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Literal, NamedTuple
 
+from inceptioncli.choices import nearest
 from inceptioncli.errors import WeightsError
 
 Layout = Literal["keras", "slim-checkpoint", "slim-frozen", "safetensors"]
@@ -73,8 +73,8 @@ def named(name: str) -> NamedWeights:
     """
     if name in NAMED:
         return NAMED[name]
-    near = difflib.get_close_matches(name, NAMED, n=1)
-    suggestion = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, NAMED)
+    suggestion = f"did you mean {near!r}? " if near else ""
     raise WeightsError(
         f"unknown weights {name!r}; {suggestion}the names are {', '.join(NAMED)}, "
         "anything else is the path of a file"

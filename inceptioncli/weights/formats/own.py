@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from inceptioncli.errors import InceptionError, OutputError, WeightsError
-from inceptioncli.files import replacing
+from inceptioncli.errors import InceptionError, WeightsError
+from inceptioncli.files import cannot_write, replacing
 from inceptioncli.weights.formats.found import Found, Variable
 from inceptioncli.weights.model import Model, Weights
 
@@ -79,7 +79,7 @@ def write_arrays(
         try:
             save_file(dict(arrays), beside, metadata=metadata)
         except SafetensorError as error:  # Its word for a full disk, among others.
-            raise OutputError(f"{path}: cannot write: {error}") from error
+            raise cannot_write(path, error) from error
         _sort_metadata(beside)
 
 
