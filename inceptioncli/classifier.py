@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import inceptioncli
-from inceptioncli import pipeline
-from inceptioncli.choices import DTYPES, POOLS, TIMEOUT_S, nearest
 from inceptioncli.engine import select
-from inceptioncli.engine.base import Engine
 from inceptioncli.engine.select import Ready
 from inceptioncli.errors import ImageError, UsageError, WeightsError
-from inceptioncli.images.sources import Source, sources
+from inceptioncli.images.given import given_inputs
+from inceptioncli.images.inputs import Inputs
+from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label, check_count, read_labels
-from inceptioncli.pipeline import layout
+from inceptioncli.pipeline import Pipeline, layout
+from inceptioncli.pipeline.inference import Products
 from inceptioncli.pipeline.layout import Layout
-from inceptioncli.pipeline.recipe import (
-    NO_FEATURES,
-    Decoding,
-    FeatureOptions,
-    Ranking,
-    Recipe,
-    row_shape,
-)
+from inceptioncli.products.features import features_of
+from inceptioncli.products.predictions import predictions_of
 from inceptioncli.records import Record
-from inceptioncli.summary import Shape, summarize
+from inceptioncli.runs.outputs import Output
+from inceptioncli.runs.run import Run
+from inceptioncli.runs.stores import open_features, open_predictions, provenance
+from inceptioncli.runs.values import Batch
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
 from inceptioncli.weights.registry import DEFAULT
@@ -39,8 +33,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from inceptioncli.images.given import Images
+
 StrPath = str | os.PathLike[str]
-Paths = StrPath | Iterable[StrPath]
 
 
 def load(
@@ -58,13 +53,14 @@ def load(
 
     Args:
         weights: a name (``inceptioncli weights list``) or the path of a weight file.
-        device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+        device: ``cpu``, ``gpu`` or ``gpu:N``; ``auto`` takes a GPU if there is one and either
+            ``at_least`` 200 images are to come, or the precision is one that only a GPU has.
         precision: ``float32``, on the CPU also ``int8``, on a GPU also ``bfloat16``, ``float16``.
         labels: file with class names, in place of the model's own.
         crop: central fraction of each side to keep, in (0, 1]; None for the model's own.
         exact_decode: decode every pixel of large pictures, too; see `images.decode.decode`.
         offline: never download.
-        at_least: so many images are to come; lets ``auto`` see whether a GPU repays its start.
+        at_least: so many images are to come, as far as is known.
 
     Raises:
         UsageError: an argument that can't be used, or labels that don't fit.
@@ -85,6 +81,10 @@ def load(
 class Classifier:
     """Predictions and features from images; made by `load`.
 
+    Safe to be used by many threads: an engine in this process runs for one at a time, worker
+    processes for all. Closed by `close`, at the end of a ``with`` block, or when nobody has it any
+    more. Pickled, it is loaded again where it is unpickled, from the same weights.
+
     Attributes:
         ready: the model, and how an engine for it is opened.
         labels: one for each class.
@@ -103,35 +103,43 @@ class Classifier:
         self.labels = ready.model.class_labels if labels is None else labels
         self.crop = ready.model.crop if crop is None else crop
         self.exact_decode = exact_decode
-        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+        self._pipelines: dict[Layout, Pipeline] = {}
+        self._closed = False
 
     def classify(
-        self, paths: Paths, top_k: int = 5, threshold: float = 0.0, *, workers: int = 0
+        self, images: Images, top_k: int = 5, threshold: float = 0.0, *, workers: int = 0
     ) -> Iterator[Record]:
-        """Classifies files, and the images in folders, in order, each when its turn comes.
+        """Classifies images, in order, each when its turn comes.
 
         Args:
-            paths: one or several files, folders, ``-`` for standard input.
+            images: one image, or an iterable of them: paths of files and folders (whose images are
+                found, recursively), ``-`` for standard input, bytes of an image file, files that
+                are open for binary reading, PIL images, uint8 arrays ``[H, W, 3]`` in RGB. A record
+                is named for its path; for the name of an open file; ``-`` for a picture without a
+                name, which ``(name, picture)`` gives it.
             top_k: so many classes at most, 1 or more.
             threshold: leave out classes below this probability.
             workers: so many processes, which a decoder that crashes or hangs can't take the run
-                down with; 0 for this process. They import the calling script, which needs its
-                ``if __name__ == "__main__":``.
+                down with; 0 for this process. They are kept until the classifier is closed, and
+                import the calling script, which needs its ``if __name__ == "__main__":``.
 
         Returns:
             One record for each input; a bad image is a record with a failure, not an exception.
 
         Raises:
-            UsageError: ``top_k`` below 1, or a threshold outside of [0, 1].
+            UsageError: ``top_k`` below 1, a threshold outside of [0, 1], or something that is no
+                image.
             WeightsError: the weights have no classifier, or give probabilities that are no numbers.
         """
-        ranking = self.ranking(top_k, threshold)
-        results = self.run(sources(_as_strings(paths)), self.layout(workers), ranking=ranking)
-        return (Record(result.path, result.predictions, result.failure) for result in results)
+        predictions = predictions_of(self.ready.model, self.labels, top_k, threshold)
+        pipeline = self._pipeline(self.layout(workers))
+        records = pipeline.records(given_inputs(images), (predictions,), ticks=False)
+        return (record for record in records if record is not None)
 
     def features(
         self,
-        paths: Paths,
+        images: Images,
         end_points: str | Sequence[str] = ("PreLogits",),
         *,
         pool: str = "none",
@@ -141,7 +149,7 @@ class Classifier:
         """Activations of end points (``inceptioncli model`` lists them), in memory.
 
         Args:
-            paths: as in `classify`.
+            images: as in `classify`.
             end_points: names of end points, or one name.
             pool: over the positions: ``none``, ``avg`` or ``max``.
             dtype: ``float32`` or ``float16``.
@@ -158,112 +166,170 @@ class Classifier:
         import numpy as np
 
         names = [end_points] if isinstance(end_points, str) else end_points
-        options = self.feature_options(names, pool, dtype)
-        rows: dict[str, list[NDArray[np.floating]]] = {name: [] for name in options.end_points}
-        inputs = sources(_as_strings(paths))
-        for result in self.run(inputs, self.layout(workers), features=options):
-            if result.failure is not None:
-                code, message = result.failure
-                raise ImageError(code, f"{printable(result.path)}: {message}")
-            for name, values in result.features.items():
+        wanted = features_of(self.ready.model.graph, names, pool, dtype)
+        rows: dict[str, list[NDArray[np.floating]]] = {name: [] for name in wanted.shapes}
+        pipeline = self._pipeline(self.layout(workers))
+        for record in pipeline.records(given_inputs(images), (wanted,), ticks=False):
+            if record is None:
+                continue
+            if record.failure is not None:
+                code, message = record.failure
+                raise ImageError(code, f"{printable(record.path)}: {message}")
+            for name, values in record.features.items():
                 rows[name].append(values)
         return {
-            name: np.array(rows[name], options.dtype).reshape(-1, *shape)
-            for name, shape in self.row_shapes(options).items()
+            name: np.array(rows[name], dtype).reshape(-1, *shape)
+            for name, shape in wanted.shapes.items()
         }
 
-    def ranking(self, top_k: int = 5, threshold: float = 0.0) -> Ranking:
-        """What `run` needs to give predictions; raises as `classify`."""
-        if top_k < 1:
-            raise UsageError(f"top-k {top_k} is not 1 or more")
-        if not 0 <= threshold <= 1:
-            raise UsageError(f"threshold {threshold} is not in [0, 1]")
-        if not self.ready.model.graph.classes:
-            raise WeightsError(
-                f"{self.ready.model.source} has no classifier (a file without the top); "
-                "it gives features only"
-            )
-        return Ranking(self.labels, top_k, threshold)
+    def run(
+        self,
+        images: Images | Inputs,
+        output: StrPath | None = None,
+        *,
+        top_k: int = 5,
+        threshold: float = 0.0,
+        format: str | None = None,
+        dump: Iterable[str] = (),
+        dump_dir: StrPath | None = None,
+        batch: Batch = Batch(),  # noqa: B008 - a value
+    ) -> Run:
+        """Classifies images into a file that outlives any crash, as ``inceptioncli classify -o``.
 
-    def feature_options(
-        self, end_points: Iterable[str], pool: str = "none", dtype: str = "float32"
-    ) -> FeatureOptions:
-        """What `run` needs to give features; each end point once. Raises as `features`."""
-        known = self.ready.model.graph.end_points
-        names = tuple(dict.fromkeys(end_points))
-        for name in names:
-            if name not in known:
-                near = nearest(name, known)
-                hint = f"did you mean {near}? " if near else ""
-                raise UsageError(f"unknown end point {name!r}; {hint}known: {', '.join(known)}")
-        if pool not in POOLS:
-            raise UsageError(f"unknown pool {pool!r}; expected {', '.join(POOLS)}")
-        if dtype not in DTYPES:
-            raise UsageError(f"unknown dtype {dtype!r}; expected {' or '.join(DTYPES)}")
-        return FeatureOptions(names, pool, dtype)
+        The same call, or the same command, continues what an earlier one has begun.
 
-    def row_shapes(self, options: FeatureOptions) -> dict[str, Shape]:
-        """End point name to the shape of one row of features."""
-        shapes = {end.name: end.shape for end in summarize(self.ready.model.graph).end_points}
-        return {name: row_shape(shapes[name], options.pool) for name in options.end_points}
+        Args:
+            images: as in `classify`.
+            output: the file; None to hand the records to whoever iterates, and keep none.
+            top_k: as in `classify`.
+            threshold: as in `classify`.
+            format: ``jsonl``, ``csv`` or ``parquet``; None for what the file's suffix says.
+            dump: end points to write in the same pass.
+            dump_dir: the folder for their arrays.
+            batch: workers, limits, what becomes of what is there.
+
+        Returns:
+            A run, to be iterated in a ``with`` block, or ended with `Run.finish`.
+
+        Raises:
+            UsageError: options that can't be used, as `classify` and `features`.
+            WeightsError: the weights have no classifier.
+            OutputError: the output can't be written.
+            ForeignOutputError: the output belongs to another run, or another process is writing it.
+        """
+        model = self.ready.model
+        inputs = images if isinstance(images, Inputs) else given_inputs(images)
+        predictions = predictions_of(model, self.labels, top_k, threshold)
+        features = features_of(model.graph, dump)
+        kept = open_predictions(
+            self._provenance(),
+            inputs,
+            predictions,
+            features,
+            batch,
+            output=None if output is None else Path(output),
+            format=format,
+            folder=None if dump_dir is None else Path(dump_dir),
+        )
+        return self._run(
+            inputs, (predictions, features) if features.shapes else (predictions,), kept, batch
+        )
+
+    def run_features(
+        self,
+        images: Images | Inputs,
+        folder: StrPath,
+        *,
+        end_points: Iterable[str] = ("PreLogits",),
+        pool: str = "none",
+        dtype: str = "float32",
+        batch: Batch = Batch(),  # noqa: B008 - a value
+    ) -> Run:
+        """Writes features into a folder that outlives any crash, as ``inceptioncli features``.
+
+        Args:
+            images: as in `classify`.
+            folder: for ``<end point>.npy`` and ``index.jsonl``.
+            end_points: names of end points.
+            pool: as in `features`.
+            dtype: as in `features`.
+            batch: as in `run`.
+
+        Returns:
+            As `run`.
+
+        Raises:
+            InceptionError: as `run` and `features`.
+        """
+        inputs = images if isinstance(images, Inputs) else given_inputs(images)
+        features = features_of(self.ready.model.graph, end_points, pool, dtype)
+        kept = open_features(self._provenance(), inputs, features, batch, Path(folder))
+        return self._run(inputs, (features,), kept, batch)
 
     def layout(self, workers: int | None) -> Layout:
         """So many workers, or as many as the machine has room for, with threads to match."""
         return layout.choose(workers, self.ready.memory)
 
-    def provenance(self) -> dict[str, Any]:
-        """What results depend on, apart from options and images, as JSON can hold it."""
+    def close(self) -> None:
+        """Ends the worker processes and lets go of the engine; nothing runs any more."""
+        with self._lock:
+            self._closed = True
+        while self._pipelines:
+            self._pipelines.popitem()[1].close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
         ready = self.ready
-        labels = json.dumps([*self.labels]).encode()
-        side = ready.model.graph.image_size
-        return {
-            "version": inceptioncli.__version__,
-            "weights": {"name": ready.weights.given, "sha256": ready.weights.sha256},
-            "engine": ready.engine,
-            "precision": ready.precision,
-            "crop": self.crop,
-            "decode": "exact" if self.exact_decode else "scaled",
-            "resize": f"squashed to {side}x{side}, bilinear, antialiased",
-            "labels": {"classes": len(self.labels), "sha256": hashlib.sha256(labels).hexdigest()},
-        }
+        return f"<Classifier {ready.weights.given!r} {ready.precision} on {ready.engine}>"
 
-    def run(
-        self,
-        inputs: Iterable[Source],
-        layout: Layout,
-        *,
-        ranking: Ranking | None = None,
-        features: FeatureOptions = NO_FEATURES,
-        timeout: float = TIMEOUT_S,
-        while_waiting: Callable[[], None] | None = None,
-    ) -> Generator[pipeline.Result, None, None]:
-        """Runs inputs that are found already through the graph; see `pipeline.run`."""
-        recipe = Recipe(
-            self.ready.open if layout.workers else self._open_here,
-            Decoding(self.ready.model.graph.image_size, self.crop, self.exact_decode),
-            self.ready.portable,
-            ranking,
-            features,
-            self.ready.model.source,
-        )
-        values = sum(map(math.prod, self.row_shapes(features).values()))
-        return pipeline.run(
-            inputs,
-            recipe,
-            layout,
-            timeout=timeout,
-            output_bytes=4 * values,  # of float32; others are smaller
-            while_waiting=while_waiting,
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        chosen = self.ready.weights
+        # Where it is unpickled the current folder may be another one.
+        given = chosen.given if chosen.path is None or chosen.named else str(chosen.path.absolute())
+        facts = (self.ready.device, self.ready.precision, self.labels, self.crop, self.exact_decode)
+        return _load_again, (given, chosen.sha256, *facts)
 
-    def _open_here(self, threads: int) -> Engine:
-        """This process's engine, opened once."""
-        if self._engine is None:
-            self._engine = self.ready.open(threads)
-        return self._engine
+    @property
+    def _decoding(self) -> Decoding:
+        return Decoding(self.ready.model.graph.image_size, self.crop, self.exact_decode)
+
+    def _provenance(self) -> dict[str, Any]:
+        return provenance(self.ready, self._decoding, self.labels)
+
+    def _pipeline(self, layout: Layout) -> Pipeline:
+        """The one with this layout, opened once."""
+        with self._lock:
+            if self._closed:
+                raise UsageError("this classifier is closed; load it again")
+            if layout not in self._pipelines:
+                self._pipelines[layout] = Pipeline(self.ready, self._decoding, layout)
+            return self._pipelines[layout]
+
+    def _run(self, inputs: Inputs, products: Products, output: Output, batch: Batch) -> Run:
+        workers = batch.workers
+        if workers is None and not inputs.streamed and inputs.peek(2) < 2:
+            # A process for one image would double the time to its label.
+            workers = 1 if output.kept else 0
+        return Run(inputs, self._pipeline(self.layout(workers)), products, output, batch)
 
 
-def _as_strings(paths: Paths) -> Iterable[str]:
-    if isinstance(paths, str | os.PathLike):
-        return [os.fspath(paths)]
-    return (os.fspath(path) for path in paths)
+def _load_again(
+    given: str,
+    sha256: str,
+    device: str,
+    precision: str,
+    labels: tuple[Label, ...],
+    crop: float,
+    exact_decode: bool,
+) -> Classifier:
+    """A classifier that was pickled, from the same weights."""
+    chosen = collection.choose(given)
+    if chosen.sha256 != sha256:
+        raise WeightsError(f"{given}: other weights than those of the classifier that was pickled")
+    ready = select.prepare(chosen, device, precision)
+    return Classifier(ready, labels, crop, exact_decode)

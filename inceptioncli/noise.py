@@ -21,20 +21,38 @@ class _Hidden(NamedTuple):
     scratch: IO[bytes]
 
 
+# Whether the process is ours: the command line's, a worker's. A host program's descriptors are its
+# own, whatever native libraries print there.
+_ours = False
 # All threads share the descriptor: the first hides it, the last to leave brings it back.
 _lock = threading.RLock()
 _users = 0
 _hidden: _Hidden | None = None
 
 
+def claim_process() -> None:
+    """Says that this process is ours, and its standard error ours to keep clean."""
+    global _ours
+    _ours = True
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def is_ours() -> bool:
+    """Whether somebody has claimed the process."""
+    return _ours
+
+
 @contextlib.contextmanager
 def native_stderr_hidden() -> Iterator[None]:
     """Sends file descriptor 2 to a temporary file for a while; its text goes to the debug log.
 
-    TensorFlow and LiteRT write to the descriptor itself, before any log level can be set.
+    TensorFlow and LiteRT write to the descriptor itself, before any log level can be set. In a host
+    program this does nothing.
     """
     global _users, _hidden
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not _ours:
+        yield
+        return
     with _lock:
         _users += 1
         if _users == 1:

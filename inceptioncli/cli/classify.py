@@ -5,25 +5,21 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from inceptioncli.choices import FORMATS
-from inceptioncli.cli.batch import Batch, Found, batch_options, continuable, work_through
+from inceptioncli.cli.batch import batch_options, work_through
 from inceptioncli.cli.options import (
     GraphOptions,
-    Inputs,
+    NamedInputs,
     debug_option,
     graph_options,
     input_options,
 )
 from inceptioncli.records import Record
+from inceptioncli.runs.values import Batch
 from inceptioncli.terminal import printable
-
-if TYPE_CHECKING:
-    from inceptioncli.output import Writer
-    from inceptioncli.pipeline import Result
 
 
 @click.command()
@@ -74,7 +70,7 @@ if TYPE_CHECKING:
 @graph_options
 @debug_option
 def classify(
-    inputs: Inputs,
+    named: NamedInputs,
     top_k: int,
     threshold: float,
     format: str | None,
@@ -94,68 +90,45 @@ def classify(
     5 weights missing or wrong; 6 output or cache can't be written; 7 the output belongs to another
     run; 8 more failures than --max-errors.
     """
-    inputs.check()
+    inputs = named.open()
     _check_outputs(format, output, dump, dump_dir, batch)
 
-    from inceptioncli.output import file_format, open_table, open_writer
+    from inceptioncli.output import file_format, open_writer
 
     if output is not None:
-        format = file_format(output, format)
-    found = Found(inputs, graph.device)
-    classifier = graph.load(found.at_least)
-    ranking = classifier.ranking(top_k, threshold)
-    features = classifier.feature_options(dump)
-    columns = min(top_k, classifier.ready.model.graph.classes)
-    options = {
-        "command": "classify",
-        "top_k": top_k,
-        "threshold": threshold,
-        "format": format if output else None,
-        "dump": features.end_points,
-        # The arrays belong to one table.
-        "output": str(output) if output and dump_dir else None,
-        "dump_dir": str(dump_dir) if dump_dir else None,
-    }
+        format = file_format(output, format)  # Before weights are fetched for nothing.
+    classifier = graph.load(inputs)
     with contextlib.ExitStack() as stack:
-        store: Store | None = None
-        writer: Writer | None = None
-        if output is not None or dump_dir is not None:
-            from inceptioncli.output.store import Arrays, Store
+        stack.enter_context(classifier)
+        run = classifier.run(
+            inputs,
+            output,
+            top_k=top_k,
+            threshold=threshold,
+            format=format,
+            dump=dump,
+            dump_dir=dump_dir,
+            batch=batch,
+        )
+        if output is not None:
+            return work_through(run, inputs, batch, output=str(output))
+        columns = min(top_k, len(classifier.labels))
+        writer = open_writer(format or "text", sys.stdout.buffer, columns)
+        stack.callback(writer.close)  # An interrupted array is an array all the same.
 
-            store = Store(
-                {**classifier.provenance(), "options": options, **inputs.provenance()},
-                table=open_table(output, format, columns) if output and format else None,
-                arrays=Arrays(dump_dir, classifier.row_shapes(features), features.dtype)
-                if dump_dir
-                else None,
-                overwrite=batch.overwrite,
-                again=output is None,
-                retry_errors=batch.retry_errors,
-            )
-            stack.enter_context(continuable(store, str(output), batch) if output else store)
-        if output is None:
-            writer = open_writer(format or "text", sys.stdout.buffer, columns)
-            stack.callback(writer.close)  # An interrupted array is an array all the same.
-
-        def keep(result: Result) -> None:
-            record = Record(result.path, result.predictions, result.failure)
-            if writer is not None:
-                writer.write(record)
-                if record.failure is not None and format in (None, "text"):
-                    code, message = record.failure
-                    click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
-            if store is not None:
-                store.append(record, result.features)
+        def show(record: Record) -> None:
+            writer.write(record)
+            if record.failure is not None and format in (None, "text"):
+                code, message = record.failure
+                click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
 
         return work_through(
-            found,
-            classifier,
+            run,
+            inputs,
             batch,
-            keep,
-            ranking=ranking,
-            features=features,
-            store=store,
-            show_progress=output is not None or not sys.stdout.isatty(),
+            output=None,
+            show=show,
+            show_progress=not sys.stdout.isatty(),
         )
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from inceptioncli.choices import DTYPES, POOLS
-from inceptioncli.cli.batch import Batch, Found, batch_options, continuable, work_through
+from inceptioncli.cli.batch import batch_options, work_through
 from inceptioncli.cli.options import (
     GraphOptions,
-    Inputs,
+    NamedInputs,
     debug_option,
     graph_options,
     input_options,
 )
-from inceptioncli.records import Record
-
-if TYPE_CHECKING:
-    from inceptioncli.pipeline import Result
+from inceptioncli.runs.values import Batch
 
 
 @click.command()
@@ -59,7 +55,7 @@ if TYPE_CHECKING:
 @graph_options
 @debug_option
 def features(
-    inputs: Inputs,
+    named: NamedInputs,
     output: Path,
     end_point: tuple[str, ...],
     pool: str,
@@ -76,25 +72,9 @@ def features(
 
     Exit codes: as of `inceptioncli classify`.
     """
-    inputs.check()
-
-    from inceptioncli.output.store import Arrays, Store
-
-    found = Found(inputs, graph.device)
-    classifier = graph.load(found.at_least)
-    wanted = classifier.feature_options(end_point, pool, dtype)
-    options = {"command": "features", **wanted._asdict()}
-    store = Store(
-        {**classifier.provenance(), "options": options, **inputs.provenance()},
-        arrays=Arrays(output, classifier.row_shapes(wanted), dtype),
-        overwrite=batch.overwrite,
-        retry_errors=batch.retry_errors,
-    )
-
-    def keep(result: Result) -> None:
-        store.append(Record(result.path, failure=result.failure), result.features)
-
-    with continuable(store, str(output), batch):
-        return work_through(
-            found, classifier, batch, keep, ranking=None, features=wanted, store=store
+    inputs = named.open()
+    with graph.load(inputs) as classifier:
+        run = classifier.run_features(
+            inputs, output, end_points=end_point, pool=pool, dtype=dtype, batch=batch
         )
+        return work_through(run, inputs, batch, output=str(output))

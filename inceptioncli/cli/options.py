@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -18,6 +17,7 @@ from inceptioncli.weights.registry import DEFAULT
 
 if TYPE_CHECKING:
     from inceptioncli.classifier import Classifier
+    from inceptioncli.images.inputs import Inputs
 
 ENVIRONMENT_PREFIX = "INCEPTIONCLI"
 LOGGER = "inceptioncli"
@@ -65,9 +65,15 @@ class GraphOptions(NamedTuple):
     exact_decode: bool
     offline: bool
 
-    def load(self, at_least: int) -> Classifier:
-        """The classifier for ``at_least`` so many images; raises as `inceptioncli.load`."""
+    def load(self, inputs: Inputs) -> Classifier:
+        """The classifier for these inputs; raises as `inceptioncli.load`."""
         from inceptioncli.classifier import load
+        from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
+
+        if self.device == "auto" and has_gpu():
+            at_least = inputs.peek(IMAGES_THAT_REPAY_A_GPU)
+        else:
+            at_least = 0 if inputs.streamed else inputs.peek(2)
 
         return load(
             self.weights,
@@ -139,15 +145,15 @@ graph_options = collected(
 )
 
 
-class Inputs(NamedTuple):
+class NamedInputs(NamedTuple):
     """What the user names: paths, and a list of more."""
 
     paths: tuple[str, ...]
     input_list: BufferedReader | None
     nul_separated: bool
 
-    def check(self) -> None:
-        """Raises click.UsageError for what makes no sense."""
+    def open(self) -> Inputs:
+        """The inputs; raises click.UsageError for what makes no sense."""
         if self.nul_separated and self.input_list is None:
             raise click.UsageError("-0 goes with --input-list.")
         if not self.paths and self.input_list is None:
@@ -157,43 +163,14 @@ class Inputs(NamedTuple):
             )
         if self.paths.count("-") + (self.input_list is sys.stdin.buffer) > 1:
             raise click.UsageError("Standard input can be read only once.")
+        from inceptioncli.images.inputs import Inputs
 
-    @property
-    def streamed(self) -> bool:
-        """Whether somebody may still be writing the list."""
-        if self.input_list is None:
-            return False
-        return not stat.S_ISREG(os.fstat(self.input_list.fileno()).st_mode)
-
-    def named(self) -> Iterator[str]:
-        """Paths, then the list's entries, as they come."""
-        yield from self.paths
-        if self.input_list is not None:
-            yield from self._listed(self.input_list)
-
-    def named_again(self) -> Iterator[str]:
-        """The same from the start, for lists that are not streamed."""
-        yield from self.paths
-        if self.input_list is not None:
-            with open(self.input_list.name, "rb") as copy:
-                yield from self._listed(copy)
-
-    def provenance(self) -> dict[str, Any]:
-        """What a continued run must share; a list may grow in between."""
-        name = None if self.input_list is None else str(self.input_list.name)
-        # Shells complete a folder's name with a slash, or don't.
-        paths = [path.rstrip(os.sep) or path for path in self.paths]
-        return {"inputs": paths, "input_list": name}
-
-    def _listed(self, file: BufferedReader) -> Iterator[str]:
-        from inceptioncli.images.sources import read_list
-
-        return read_list(file, nul_separated=self.nul_separated)
+        return Inputs(self.paths, self.input_list, nul_separated=self.nul_separated)
 
 
 input_options = collected(
-    "inputs",
-    Inputs,
+    "named",
+    NamedInputs,
     # Readable or not is for the record to say; Click would refuse the whole run.
     click.argument("paths", nargs=-1, type=click.Path(readable=False)),
     click.option(

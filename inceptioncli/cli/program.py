@@ -22,6 +22,7 @@ from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
 from inceptioncli.cli.train import train
 from inceptioncli.cli.weights import weights
 from inceptioncli.errors import ExitCode, InceptionError
+from inceptioncli.noise import claim_process
 from inceptioncli.terminal import printable
 
 
@@ -48,6 +49,7 @@ for _command in (classify, features, train, model, weights):
 def run() -> NoReturn:
     """Runs the command line and exits with the design's exit codes."""
     _open_missing_streams()
+    claim_process()
     logger = logging.getLogger(LOGGER)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -28,14 +28,25 @@ class Engine(Protocol):
         """So many images at once are done fastest."""
 
     def run(
-        self, images: NDArray[np.float32], end_points: Sequence[str]
+        self, images: NDArray[np.uint8 | np.float32], end_points: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """Runs images through the graph.
 
         Args:
-            images: float32 ``[N, S, S, 3]`` in [-1, 1], N at least 1, S the graph's image size.
+            images: uint8 or float32 ``[N, S, S, 3]`` in 0..255, RGB; N at least 1, S the graph's
+                image size.
             end_points: names among ``graph.end_points``.
 
         Returns:
             End point name to float32 ``[N, *shape]``; an image's values do not depend on N.
         """
+
+
+def scaled(images: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
+    """Pixels in 0..255 as the graph wants them, in [-1, 1]: Keras's and slim's scaling alike."""
+    import numpy as np
+
+    pixels = images.astype(np.float32)
+    pixels /= 127.5
+    pixels -= 1
+    return pixels

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from inceptioncli.engine.base import scaled
 from inceptioncli.engine.compile import (
     END_POINTS_SIGNATURE,
     INPUT_NAME,
     PREDICTIONS_SIGNATURE,
     Compiled,
 )
-from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.noise import is_ours, native_stderr_hidden
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class LiteRTEngine:
         weakref.finalize(self, _close, self._model, self._buffers, self._lock)
 
     def run(
-        self, images: NDArray[np.float32], end_points: Sequence[str]
+        self, images: NDArray[np.uint8 | np.float32], end_points: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """See `engine.base.Engine`."""
         only_last = tuple(end_points) == self.graph.end_points[-1:]
@@ -84,7 +85,7 @@ class LiteRTEngine:
             inputs, outputs, shapes = self._buffers[signature]
             rows = {name: np.empty((len(images), *shapes[name]), np.float32) for name in end_points}
             for place, image in enumerate(images):
-                inputs[INPUT_NAME].write(image)
+                inputs[INPUT_NAME].write(scaled(image))
                 self._model.run_by_name(signature, inputs, outputs)
                 for name, values in rows.items():
                     row = values[place]
@@ -133,8 +134,11 @@ def _silence_the_end() -> None:
     """Closes standard error between the end of Python and that of the process.
 
     There LiteRT tells of the static objects that it destroys, and nothing turns that off from
-    Python (LiteRT's issue 7420). All that Python has to say is said by then.
+    Python (LiteRT's issue 7420). All that Python has to say is said by then. A host program's
+    standard error is its own.
     """
+    if not is_ours():
+        return
     with contextlib.suppress(AttributeError, TypeError, OSError):  # Windows
         libc = ctypes.CDLL(None)
         close = ctypes.cast(libc.close, ctypes.c_void_p)

@@ -45,6 +45,7 @@ class Ready(NamedTuple):
         model: what runs.
         weights: which weights they are.
         engine: ``litert`` or ``tensorflow``.
+        device: ``cpu``, ``gpu`` or ``gpu:N``.
         precision: one of `PRECISIONS`.
         open: gives an engine that runs on so many CPU threads; of LiteRT any number can be opened,
             in this process and in others.
@@ -54,6 +55,7 @@ class Ready(NamedTuple):
     model: Model
     weights: Chosen
     engine: str
+    device: str
     precision: str
     open: Callable[[int], Engine]
     memory: int
@@ -153,7 +155,7 @@ def _prepare_cpu(chosen: Chosen, precision: str, offline: bool) -> Ready:
         if packing.find(graph) is None:
             memory += int(_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
         opener = functools.partial(_open_litert, graph)
-        return Ready(graph.model, chosen, "litert", precision, opener, memory)
+        return Ready(graph.model, chosen, "litert", "cpu", precision, opener, memory)
     if precision != "float32":
         raise DeviceError(
             f"precision {precision} needs ai-edge-litert, which is not installed "
@@ -185,5 +187,11 @@ def prepare_tensorflow(
     weights = collection.load(chosen, offline=offline)
     engine = TensorFlowEngine(weights, device, precision)
     return Ready(
-        weights.model, chosen, "tensorflow", precision, lambda threads: engine, _DECODER_BYTES
+        weights.model,
+        chosen,
+        "tensorflow",
+        device,
+        precision,
+        lambda threads: engine,
+        _DECODER_BYTES,
     )

@@ -94,10 +94,10 @@ class TensorFlowEngine:
             self._module = TensorFlowGraph(weights, PRECISIONS[precision])
         self._compile_xla = device.startswith("/GPU")
         self.batch_size = GPU_BATCH_SIZE if self._compile_xla else 1
-        self._functions: dict[tuple[str, ...], Any] = {}
+        self._functions: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     def run(
-        self, images: NDArray[np.float32], end_points: Sequence[str]
+        self, images: NDArray[np.uint8 | np.float32], end_points: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """See `engine.base.Engine`.
 
@@ -123,23 +123,26 @@ class TensorFlowEngine:
         return {name: np.concatenate([part[name] for part in parts]) for name in end_points}
 
     def _run_batch(
-        self, images: NDArray[np.float32], wanted: tuple[str, ...]
+        self, images: NDArray[np.uint8 | np.float32], wanted: tuple[str, ...]
     ) -> dict[str, NDArray[np.float32]]:
         missing = self.batch_size - len(images)
         filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images
         with tf.device(self._device):
-            outputs = self._function(wanted)(tf.constant(filled))
+            outputs = self._function(filled.dtype.name, wanted)(tf.constant(filled))
         return {name: values.numpy()[: len(images)] for name, values in outputs.items()}
 
-    def _function(self, wanted: tuple[str, ...]) -> Any:
-        if wanted not in self._functions:
+    def _function(self, dtype: str, wanted: tuple[str, ...]) -> Any:
+        if (dtype, wanted) not in self._functions:
             side = self.graph.image_size
-            self._functions[wanted] = tf.function(
-                lambda images: self._module.end_points(images, wanted),
-                input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)],
+            self._functions[dtype, wanted] = tf.function(
+                # As `engine.base.scaled`, on the device: of uint8 a quarter of the bytes go there.
+                lambda images: self._module.end_points(
+                    tf.cast(images, tf.float32) / 127.5 - 1.0, wanted
+                ),
+                input_signature=[tf.TensorSpec([None, side, side, 3], dtype)],
                 jit_compile=self._compile_xla,
             )
-        return self._functions[wanted]
+        return self._functions[dtype, wanted]
 
 
 class _TensorOps:

@@ -1,4 +1,4 @@
-"""Decoding: untrusted bytes to what the graph takes, float32 ``[S, S, 3]`` in [-1, 1]."""
+"""Decoding: untrusted bytes to what the graph takes, uint8 ``[S, S, 3]``."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inceptioncli.errors import ImageError
-from inceptioncli.images.read import allowed_format, read_bytes
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from inceptioncli.images.containers import bytes_missing
+from inceptioncli.images.picture import Decoding, Picture
+from inceptioncli.images.read import allowed_format, read_file
 
 _TRUNCATION = re.compile(r"truncat|unexpected end|end of (file|data|stream)|premature|eof", re.I)
 # Pillow imports all of its plugins at the first format beyond its common ones; these alone do.
 _PLUGINS = {"WEBP": "WebPImagePlugin", "TIFF": "TiffImagePlugin", "AVIF": "AvifImagePlugin"}
-# TIFF's bytes per value by type, and its tags StripOffsets, StripByteCounts, and those of tiles.
-_TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_TIFF_PIXELS = (273, 279, 324, 325)
 _TooManyPixels = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _WHITE = (255, 255, 255, 255)
 _STRIP_PIXELS = 1 << 20
@@ -36,30 +32,9 @@ _ROOM = 2
 _REDUCING_GAP = 3
 
 
-def load_image(
-    path: str, *, size: int, crop: float = 1.0, exact: bool = False
-) -> NDArray[np.float32]:
-    """Reads and decodes one image.
-
-    Args:
-        path: a file's path, or ``-`` for standard input.
-        size: side of the result, in pixels.
-        crop: fraction of each side that is kept, around the centre, before resizing.
-        exact: decode every pixel and weigh each, however large the picture; else large ones are
-            made smaller on the way where that can't be seen.
-
-    Returns:
-        Float32 ``[size, size, 3]``, RGB in [-1, 1].
-
-    Raises:
-        ImageError: with one of `records.FAILURE_CODES`.
-    """
-    return decode(read_bytes(path), size=size, crop=crop, exact=exact)
-
-
 def decode(
-    data: bytes, *, size: int, crop: float = 1.0, exact: bool = False
-) -> NDArray[np.float32]:
+    content: bytes | NDArray[np.uint8], decoding: Decoding, upright: int | None = None
+) -> Picture:
     """Decodes an image file's content: the first frame, upright, in RGB, without transparency.
 
     The cropped picture is squashed to ``size x size`` with Pillow's antialiased bilinear filter.
@@ -67,18 +42,58 @@ def decode(
     a quarter or an eighth (the mean of 2x2 pixels and so on, without the work for the others), and
     other large pictures are reduced by a whole number first.
 
+    Args:
+        content: an image file's bytes, or a picture ``[H, W, 3]`` that is decoded already.
+        decoding: how.
+        upright: give the whole picture too, from the same decoding, its longer side at most this.
+
     Raises:
-        ImageError: as `load_image`.
+        ImageError: with one of `records.FAILURE_CODES`.
     """
-    image_format = allowed_format(data)
-    try:
-        image = _open(data, image_format)
-        scale = not exact and image.width * image.height >= _LARGE_PIXELS
+    if not isinstance(content, bytes):
+        image = Image.fromarray(content)
+        return _picture(image, decoding, upright, scale=_is_large(image) and not decoding.exact)
+    image_format = allowed_format(content)
+    with _failures(content, image_format):
+        image = _open(content, image_format)
+        scale = _is_large(image) and not decoding.exact
         if scale and image_format == "JPEG":
-            enough = math.ceil(_ROOM * size / crop)
+            enough = math.ceil(_ROOM * decoding.size / decoding.crop)
             image.draft(image.mode, (enough, enough))
         image.load()
-        picture = _resized(_upright_rgb(image), size, crop, _REDUCING_GAP if scale else None)
+        picture = _picture(_upright_rgb(image), decoding, upright, scale=scale)
+    if image_format == "PNG" and (missing := bytes_missing(content, image_format)):
+        raise ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
+    return picture
+
+
+def load_image(path: str, decoding: Decoding) -> Picture:
+    """Reads and decodes one image file.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    content = read_file(path)
+    assert content is not None  # However large it is.
+    return decode(content, decoding)
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """An opened picture's pixels, ``[H, W, 3]``: upright, in RGB, without transparency.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    with _failures(b"", image.format or "picture"):
+        _check_pixels(image)
+        return np.array(_upright_rgb(image.copy()))
+
+
+@contextlib.contextmanager
+def _failures(content: bytes, image_format: str) -> Iterator[None]:
+    """Turns what decoders raise into ImageError."""
+    try:
+        yield
     except _TooManyPixels as error:
         raise ImageError("too_many_pixels", _pixels_message(error)) from error
     except MemoryError as error:
@@ -86,25 +101,37 @@ def decode(
             "out_of_memory", "too large to be decoded in the memory there is for it"
         ) from error
     except Exception as error:  # Decoders raise nearly anything at bytes that are not theirs.
-        raise _decoding_failure(error, data, image_format) from error
-    if image_format == "PNG" and (missing := _bytes_missing(data, image_format)):
-        raise ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
-    # Keras's and slim's scaling alike: [0, 255] to [-1, 1].
-    pixels = np.array(picture, dtype=np.float32)
-    pixels /= 127.5
-    pixels -= 1
-    return pixels
+        raise _decoding_failure(error, content, image_format) from error
+
+
+def _is_large(image: Image.Image) -> bool:
+    return image.width * image.height >= _LARGE_PIXELS
+
+
+def _picture(
+    image: Image.Image, decoding: Decoding, upright: int | None, *, scale: bool
+) -> Picture:
+    gap = _REDUCING_GAP if scale else None
+    pixels = np.array(_resized(image, decoding.size, decoding.crop, gap))
+    if upright is None:
+        return Picture(pixels)
+    image.thumbnail((upright, upright), Image.Resampling.BILINEAR, reducing_gap=gap or 2.0)
+    return Picture(pixels, np.array(image))
 
 
 def _open(data: bytes, image_format: str) -> Image.Image:
     if image_format in _PLUGINS:
         importlib.import_module(f"PIL.{_PLUGINS[image_format]}")
     image: Image.Image = Image.open(io.BytesIO(data), formats=[image_format])
+    _check_pixels(image)
+    return image
+
+
+def _check_pixels(image: Image.Image) -> None:
     # Pillow only warns up to twice its limit; and filters for warnings are not safe in threads.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
-    return image
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
@@ -175,7 +202,7 @@ def _pixels_message(error: Exception) -> str:
 
 
 def _decoding_failure(error: Exception, data: bytes, image_format: str) -> ImageError:
-    missing = _bytes_missing(data, image_format)
+    missing = bytes_missing(data, image_format)
     if missing > 0:
         return ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
     if isinstance(error, UnidentifiedImageError):
@@ -185,62 +212,3 @@ def _decoding_failure(error: Exception, data: bytes, image_format: str) -> Image
     if _TRUNCATION.search(text):
         return ImageError("truncated", text)
     return ImageError("decode_error", f"{image_format}: {text}")
-
-
-def _bytes_missing(data: bytes, image_format: str) -> int:
-    """Bytes that the container announces beyond the file's end; 0 where it announces none.
-
-    Most decoders say the same of a file that is cut off as of any other fault, and some take a
-    picture without its end for whole.
-    """
-    end = 0
-    if image_format == "WEBP":
-        end = 8 + int.from_bytes(data[4:8], "little")
-    elif image_format == "PNG":
-        # Chunks of length, name, data and checksum (RFC 2083, 3.2), up to IEND.
-        end, name = 8, b""
-        while end + 8 <= len(data) and name != b"IEND":
-            name = data[end + 4 : end + 8]
-            if not name.isalpha():
-                return 0  # Damaged, not cut off.
-            end += 12 + int.from_bytes(data[end : end + 4], "big")
-        if name != b"IEND":
-            end = max(end, len(data)) + 12
-    elif image_format == "AVIF":
-        # ISO base media: a run of boxes, each of which begins with its size (14496-12, 4.2). A
-        # size below 8 stands for the file's end or for 64 bits, and says nothing here.
-        while end < len(data) and (size := int.from_bytes(data[end : end + 4], "big")) >= 8:
-            end += size
-    elif image_format == "TIFF":
-        end = _tiff_end(data)
-    return max(0, end - len(data))
-
-
-def _tiff_end(data: bytes) -> int:
-    """Where the first directory, its values or its pixels end (TIFF 6.0, section 2)."""
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-
-    def number(start: int, size: int) -> int:
-        return int.from_bytes(data[start : start + size], order)
-
-    if number(2, 2) != 42:
-        return 0  # BigTIFF has another directory; nothing is told of it.
-    directory = number(4, 4)
-    entries = range(directory + 2, directory + 2 + 12 * number(directory, 2), 12)
-    end = entries.stop + 4
-    values: dict[int, NDArray[np.int64]] = {}
-    for entry in entries:
-        tag, kind, count = number(entry, 2), number(entry + 2, 2), number(entry + 4, 4)
-        size = _TIFF_SIZES.get(kind, 1)
-        start = entry + 8 if count * size <= 4 else number(entry + 8, 4)
-        end = max(end, start + count * size)
-        if end <= len(data) and tag in _TIFF_PIXELS and size in (2, 4):
-            dtype = f"{'<' if order == 'little' else '>'}u{size}"
-            values[tag] = np.frombuffer(data, dtype, count, start).astype(np.int64)
-    if end <= len(data):
-        for offsets, counts in (_TIFF_PIXELS[:2], _TIFF_PIXELS[2:]):
-            if offsets in values and counts in values and len(values[offsets]):
-                shorter = min(len(values[offsets]), len(values[counts]))
-                ends = values[offsets][:shorter] + values[counts][:shorter]
-                end = max(end, int(ends.max(initial=0)))
-    return end

@@ -9,41 +9,44 @@ import sys
 
 from inceptioncli.errors import ImageError
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
-from inceptioncli.images.sources import failure_to_read
-from inceptioncli.records import STDIN
+from inceptioncli.records import STDIN, Failure
 
 # No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
 _LARGEST_FILE = 1 << 30
 # What comes through a pipe is held in memory, and on its way to a worker twice.
-_LARGEST_STREAM = 1 << 28
+LARGEST_STREAM = 1 << 28
 _CHUNK_BYTES = 1 << 20
-_NUL_IN_NAME = "no file has NUL in its name (is -0 missing?)"
+NUL_IN_NAME = Failure("not_found", "no file has NUL in its name (is -0 missing?)")
 
 
-def read_bytes(path: str) -> bytes:
+def read_file(path: str, most: int | None = None) -> bytes | None:
     """Reads a whole image file; nothing beyond its head if that is no image's.
+
+    Args:
+        path: the file.
+        most: give None, having read nothing, for a file of more bytes, and for a stream.
 
     Raises:
         ImageError: unreadable, not an image, of a format that is not allowed, or changed while
             it was read.
     """
-    if path == STDIN:
-        return read_stream(path)
     try:
         # Unbuffered: a large file's content would be put together from two pieces, twice as large.
         with open(path, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
-                return _read_to_end(file.fileno(), None)
+                return _read_to_end(file.fileno(), None) if most is None else None
+            if most is not None and before.st_size > most:
+                return None
             allowed_format(file.read(HEAD_BYTES))
-            _check_size(before.st_size, _LARGEST_FILE)
+            check_size(before.st_size, _LARGEST_FILE)
             file.seek(0)
             data = file.readall()
             after = os.fstat(file.fileno())
     except OSError as error:
         raise ImageError(*failure_to_read(error)) from error
     except ValueError as error:
-        raise ImageError("not_found", _NUL_IN_NAME) from error
+        raise ImageError(*NUL_IN_NAME) from error
     except MemoryError as error:
         raise ImageError("out_of_memory", "not enough memory to read this file") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(
@@ -75,7 +78,16 @@ def read_stream(path: str, timeout: float | None = None) -> bytes:
     except OSError as error:
         raise ImageError(*failure_to_read(error)) from error
     except ValueError as error:
-        raise ImageError("not_found", _NUL_IN_NAME) from error
+        raise ImageError(*NUL_IN_NAME) from error
+
+
+def failure_to_read(error: OSError) -> Failure:
+    """What a file or folder that can't be read is recorded as."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Failure("not_found", "no such file or folder")
+    if isinstance(error, PermissionError):
+        return Failure("permission_denied", "permission denied; check who may read it")
+    return Failure("decode_error", f"cannot be read: {error.strerror or error}")
 
 
 def allowed_format(head: bytes | bytearray) -> str:
@@ -110,10 +122,11 @@ def _read_to_end(handle: int, timeout: float | None) -> bytes:
         data += chunk
         if len(data) - len(chunk) < HEAD_BYTES <= len(data):
             allowed_format(data[:HEAD_BYTES])
-        _check_size(len(data), _LARGEST_STREAM)
+        check_size(len(data), LARGEST_STREAM)
 
 
-def _check_size(size: int, most: int) -> None:
+def check_size(size: int, most: int) -> None:
+    """Raises ImageError for more bytes than an image may have."""
     if size > most:
         raise ImageError(
             "out_of_memory",

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,15 +23,12 @@ from inceptioncli.files import cannot_write, flush
 from inceptioncli.output import note as notes
 from inceptioncli.output import parquet
 from inceptioncli.output.json import IndexLines
-from inceptioncli.output.ledger import Ledger
+from inceptioncli.output.ledger import Ledger, Named
 from inceptioncli.output.lines import LineFormat, damaged
 from inceptioncli.output.parts import LinesPart, Part
 from inceptioncli.records import STDIN, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from inceptioncli.output.rows import RowsPart
 
 # A kill costs at most so much work.
@@ -90,6 +88,8 @@ class Store:
         OutputError: it can't be written.
     """
 
+    kept = True
+
     def __init__(
         self,
         fingerprint: Mapping[str, Any],
@@ -142,8 +142,21 @@ class Store:
                 self._open(overwrite, again, retry_errors)
             self._locks = locks.pop_all()
 
-    def append(self, record: Record, features: Mapping[str, NDArray[np.floating]]) -> None:
-        """Writes a record, and a row of each array; commits if it is time.
+    @property
+    def counts(self) -> Counter[str | None]:
+        """How many records that count have each failure's code, None for none."""
+        return self.ledger.counts
+
+    def knows(self, path: str) -> bool:
+        """See `Ledger.knows`."""
+        return self.ledger.knows(path)
+
+    def new(self, sources: Iterable[Named]) -> Iterator[Any]:
+        """See `Ledger.new`."""
+        return self.ledger.new(sources)
+
+    def append(self, record: Record) -> None:
+        """Writes a record, and a row of each array.
 
         Raises:
             OutputError: it can't be written.
@@ -158,17 +171,20 @@ class Store:
             lengths[lines] = lines.write(lines.format.encode(record, row), lengths[lines])
         if record.ok:
             for name, rows in self._rows.items():
-                lengths[rows] = rows.write(features[name], row)
+                lengths[rows] = rows.write(record.features[name], row)
         self._lengths = lengths
         self._uncommitted += 1
         self.ledger.append(record.failure.code if record.failure else None)
-        self.commit_if_due()
 
-    def commit_if_due(self) -> None:
-        """Commits if enough has come together, or long ago."""
+    def commit_if_due(self) -> bool:
+        """Commits if enough has come together, or long ago; whether it did."""
         waited = time.monotonic() - self._committed_at
-        if self._uncommitted >= COMMIT_RECORDS or (self._uncommitted and waited >= COMMIT_SECONDS):
+        due = self._uncommitted >= COMMIT_RECORDS or (
+            self._uncommitted > 0 and waited >= COMMIT_SECONDS
+        )
+        if due:
             self.commit()
+        return due
 
     def commit(self) -> None:
         """Makes all that is written count.

@@ -1,139 +1,208 @@
-"""The pipeline: paths to results, in input order, in this process or in worker processes."""
+"""The pipeline: sources to records, in their order, in this process or in worker processes."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
-import stat
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+import threading
+import weakref
+from collections.abc import Generator, Iterable
+from typing import Any
 
 from inceptioncli.choices import TIMEOUT_S
-from inceptioncli.errors import ImageError
-from inceptioncli.images.read import read_stream
-from inceptioncli.images.sources import Source, failure_to_read
+from inceptioncli.engine.base import Engine
+from inceptioncli.engine.select import Ready
+from inceptioncli.errors import ImageError, UsageError
+from inceptioncli.images.picture import Decoding
+from inceptioncli.images.source import Source
 from inceptioncli.noise import native_stderr_hidden
+from inceptioncli.pipeline.inference import Decoder, Inference, Products, infer, upright
 from inceptioncli.pipeline.layout import Layout
-from inceptioncli.pipeline.recipe import Input, Output, Recipe
-from inceptioncli.records import STDIN, Failure, Prediction
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from inceptioncli.records import Failure, Record
 
 # So many answers may wait for their turn behind a slow one, within so many bytes for each worker.
 _AHEAD = 64
 _AHEAD_BYTES = 64 << 20
+# So often is said that the next record is not there yet.
+_PATIENCE_S = 1.0
+
+Records = Generator[Record | None, None, None]
 
 
-class Result(NamedTuple):
-    """What became of one input: predictions and features, or a failure."""
+class Pipeline:
+    """An engine and its workers: opened as they are needed, and kept for run after run.
 
-    path: str
-    predictions: tuple[Prediction, ...]
-    features: dict[str, NDArray[np.floating]]
-    failure: Failure | None = None
-
-
-def run(
-    sources: Iterable[Source],
-    recipe: Recipe,
-    layout: Layout,
-    *,
-    timeout: float = TIMEOUT_S,
-    output_bytes: int = 0,
-    while_waiting: Callable[[], None] | None = None,
-) -> Generator[Result, None, None]:
-    """Follows the recipe for each input; results come in order, each as soon as it is there.
+    Safe to be used by many threads. To be closed, or used as a context manager.
 
     Args:
-        sources: the inputs, taken as they are needed.
-        recipe: what is done with each.
+        ready: the model, and how an engine for it is opened.
+        decoding: how a picture becomes what the graph takes.
         layout: 0 workers for this process alone, where a decoder that crashes or hangs takes the
             run with it.
-        timeout: seconds that an image may take in a worker.
-        output_bytes: size of one result, for a bound on the memory of those that wait.
-        while_waiting: called now and then, at least once a second while nothing comes.
     """
-    inputs = (_input(source, timeout) for source in sources)
-    with contextlib.closing(
-        _run_here(inputs, recipe, layout.threads, while_waiting)
-        if layout.workers == 0
-        else _run_in_workers(inputs, recipe, layout, timeout, output_bytes, while_waiting)
-    ) as answers:
-        for path, answer in answers:
-            if isinstance(answer, Failure):
-                yield Result(path, (), {}, answer)
-            else:
-                yield Result(path, *answer)
+
+    def __init__(self, ready: Ready, decoding: Decoding, layout: Layout) -> None:
+        self._ready = ready
+        self._decoding = decoding
+        self._layout = layout
+        self._lock = threading.Lock()  # of what is opened once
+        self._engine: Engine | None = None
+        self._pool: Any = None  # a `pool.Pool`, whose imports a run without workers does without
+        self._closed = False
+
+    def records(
+        self,
+        sources: Iterable[Source],
+        products: Products,
+        *,
+        timeout: float = TIMEOUT_S,
+        ticks: bool = True,
+    ) -> Records:
+        """Makes the products of each source; records come in order, each as soon as it is there.
+
+        None stands for a record that is not there yet, about once a second or oftener.
+
+        Args:
+            sources: the inputs, taken as they are needed.
+            products: what is wanted of each.
+            timeout: seconds that an image may take in a worker.
+            ticks: give None in this process alone, too, which takes a thread.
+        """
+        if self._layout.workers == 0:
+            return self._alone(sources, products, timeout, ticks)
+        if self._ready.portable:
+            return self._in_workers(sources, products, timeout)
+        return self._in_batches(sources, products, timeout)
+
+    def close(self) -> None:
+        """Ends the workers, whatever they are at."""
+        with self._lock:
+            self._closed = True
+            pool, self._pool, self._engine = self._pool, None, None
+        if pool is not None:
+            pool.close()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _alone(
+        self, sources: Iterable[Source], products: Products, timeout: float, ticks: bool
+    ) -> Records:
+        engine = self._opened_engine()
+        decode = Decoder(self._decoding).start()
+
+        def record(source: Source) -> Record:
+            try:
+                with native_stderr_hidden():
+                    content = source.locator.read()
+                    assert content is not None
+                    picture = decode(content, source, products)
+            except ImageError as error:
+                return Record(source.path, failure=Failure(error.code, error.message))
+            return infer(engine, [source.path], [picture], products)[0]
+
+        if not ticks:
+            for source in sources:
+                yield record(source.held(timeout))
+            return
+        from inceptioncli.pipeline.feed import Feed
+
+        feed: Feed[Source] = Feed(
+            sources, lambda source: source, timeout=timeout, most=_AHEAD, most_bytes=_AHEAD_BYTES
+        )
+        try:
+            while True:
+                held = feed.next(_PATIENCE_S)
+                if feed.ended:
+                    return
+                yield None if held is None else record(held)
+                if held is not None:
+                    feed.done()
+        finally:
+            feed.close()
+
+    def _in_workers(self, sources: Iterable[Source], products: Products, timeout: float) -> Records:
+        size = sum(product.nbytes for product in products)
+        with contextlib.closing(self._ordered(sources, products, timeout, size)) as answers:
+            while True:
+                found = answers.next(_PATIENCE_S)
+                if answers.ended:
+                    return
+                yield None if found is None else _record(*found)
+
+    def _in_batches(self, sources: Iterable[Source], products: Products, timeout: float) -> Records:
+        """While the device is at a batch, the workers decode the next."""
+        engine = self._opened_engine()
+        size = 3 * (self._decoding.size**2 + (upright(products) or 0) ** 2)
+        with contextlib.closing(self._ordered(sources, products, timeout, size)) as answers:
+            batch: list[tuple[str, Any]] = []
+            while not answers.ended:
+                # What is there already goes together.
+                found = answers.next(0 if batch else _PATIENCE_S)
+                if found is not None:
+                    batch.append(found)
+                    if len(batch) < engine.batch_size:
+                        continue
+                if batch:
+                    yield from _infer_batch(engine, batch, products)
+                    batch = []
+                elif not answers.ended:
+                    yield None
+
+    def _ordered(
+        self, sources: Iterable[Source], products: Products, timeout: float, nbytes: int
+    ) -> Any:
+        from inceptioncli.pipeline.ordered import Ordered
+
+        workers = self._layout.workers
+        return Ordered(
+            self._opened_pool(),
+            sources,
+            products,
+            timeout=timeout,
+            ahead=_AHEAD * workers,
+            most_bytes=_AHEAD_BYTES * workers,
+            nbytes=nbytes,
+        )
+
+    def _opened_engine(self) -> Engine:
+        with self._lock:
+            self._check()
+            if self._engine is None:
+                self._engine = self._ready.open(self._layout.threads)
+            return self._engine
+
+    def _opened_pool(self) -> Any:
+        from inceptioncli.pipeline.pool import Pool
+
+        with self._lock:
+            self._check()
+            if self._pool is None or self._pool.broken:
+                ready, threads = self._ready, self._layout.threads
+                job = Inference(ready.open, threads, self._decoding)
+                start = job.start if ready.portable else Decoder(self._decoding).start
+                self._pool = Pool(start, self._layout.workers)
+                # For when nobody has this pipeline any more, nor a run of it. At the end of the
+                # program workers end by themselves.
+                weakref.finalize(self, self._pool.close).atexit = False
+            return self._pool
+
+    def _check(self) -> None:
+        if self._closed:
+            raise UsageError("this classifier is closed; load it again")
 
 
-_Answers = Generator[tuple[str, Output | Failure], None, None]
+def _record(name: str, answer: Record | Failure) -> Record:
+    return Record(name, failure=answer) if isinstance(answer, Failure) else answer
 
 
-def _run_here(
-    inputs: Iterator[Input],
-    recipe: Recipe,
-    threads: int,
-    while_waiting: Callable[[], None] | None,
-) -> _Answers:
-    engine = recipe.open_engine(threads)
-    if while_waiting is not None:
-        from inceptioncli.pipeline.workers import in_batches
-
-        batches = in_batches(inputs, lambda: 1, while_waiting)
-        inputs = (input for batch in batches for input in batch)
-    for input in inputs:
-        with native_stderr_hidden():
-            image = recipe.decoding.decode(input)
-        yield input.path, image if isinstance(image, Failure) else recipe.infer(engine, [image])[0]
-
-
-def _run_in_workers(
-    inputs: Iterator[Input],
-    recipe: Recipe,
-    layout: Layout,
-    timeout: float,
-    output_bytes: int,
-    while_waiting: Callable[[], None] | None,
-) -> _Answers:
-    from inceptioncli.pipeline.workers import in_batches, map_in_workers
-
-    options: dict[str, Any] = {
-        "count": layout.workers,
-        "timeout": timeout,
-        "ahead": min(_AHEAD, max(2, _AHEAD_BYTES // max(1, output_bytes))) * layout.workers,
-    }
-    waiting = while_waiting or (lambda: None)
-    if recipe.portable:
-        start = functools.partial(recipe.start, layout.threads)
-        yield from map_in_workers(inputs, start, while_waiting=waiting, **options)
-        return
-    engine = recipe.open_engine(layout.threads)
-    # While the device is at a batch, the workers decode the next.
-    decoded = map_in_workers(inputs, recipe.decoding.start, **options)
-    batched = in_batches(decoded, lambda: engine.batch_size, waiting)
-    with contextlib.closing(batched) as batches:
-        for batch in batches:
-            images = [image for _, image in batch if not isinstance(image, Failure)]
-            outputs = iter(recipe.infer(engine, images) if images else ())
-            for path, image in batch:
-                yield path, image if isinstance(image, Failure) else next(outputs)
-
-
-def _input(source: Source, timeout: float) -> Input:
-    """A source as a worker can take it: failures told early, streams read here."""
-    path, failure = source
-    if failure is not None:
-        return Input(path, failure=failure)
-    try:
-        if path != STDIN and stat.S_ISREG(os.stat(path).st_mode):
-            return Input(path)
-        return Input(path, read_stream(path, timeout))
-    except OSError as error:
-        return Input(path, failure=failure_to_read(error))
-    except ValueError:  # NUL in its name
-        return Input(path)
-    except ImageError as error:
-        return Input(path, failure=Failure(error.code, str(error)))
+def _infer_batch(
+    engine: Engine, batch: list[tuple[str, Any]], products: Products
+) -> Generator[Record, None, None]:
+    decoded = [(name, picture) for name, picture in batch if not isinstance(picture, Failure)]
+    names, pictures = [name for name, _ in decoded], [picture for _, picture in decoded]
+    records = iter(infer(engine, names, pictures, products) if decoded else ())
+    for name, answer in batch:
+        yield Record(name, failure=answer) if isinstance(answer, Failure) else next(records)

@@ -1,78 +1,87 @@
-"""Inference: images through the graph, and what is kept of each."""
+"""Inference: a source to its record, in whichever process."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from inceptioncli.engine.base import Engine
-from inceptioncli.errors import UsageError, WeightsError
-from inceptioncli.pipeline.recipe import PREDICTIONS, Output, Ranking, Recipe, row_shape
-from inceptioncli.records import Prediction
+from inceptioncli.images.picture import Decoding, Picture
+from inceptioncli.images.source import Source
+from inceptioncli.products import Outcome, Product
+from inceptioncli.records import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Products = tuple[Product, ...]
+# An image file's bytes, or a picture that was decoded already.
+Bytes = "bytes | NDArray[np.uint8]"
 
 
-def infer(recipe: Recipe, engine: Engine, images: Sequence[NDArray[np.float32]]) -> list[Output]:
-    """Runs images through the graph and keeps what the recipe wants of each.
+class Decoder(NamedTuple):
+    """What a worker does for a GPU: `decode`. The task is the products, for the upright picture."""
+
+    decoding: Decoding
+
+    def start(self) -> Callable[[bytes | NDArray[np.uint8], Source, Products], Picture]:
+        """Imports what decoding takes; gives the function that answers."""
+        from inceptioncli.images.decode import decode
+
+        return lambda content, source, products: decode(content, self.decoding, upright(products))
+
+
+class Inference(NamedTuple):
+    """What a worker with an engine of its own does."""
+
+    open_engine: Callable[[int], Engine]
+    threads: int
+    decoding: Decoding
+
+    def start(self) -> Callable[[bytes | NDArray[np.uint8], Source, Products], Record]:
+        """Opens the engine and runs it once; gives the function that answers."""
+        import numpy as np
+
+        decode, engine = Decoder(self.decoding).start(), self.open_engine(self.threads)
+        # The first run takes what memory the graph needs, and a fault of its own is no image's.
+        side = self.decoding.size
+        blank = np.zeros((1, side, side, 3), np.uint8)
+        engine.run(blank, engine.graph.end_points[-1:])
+
+        def answer(
+            content: bytes | NDArray[np.uint8], source: Source, products: Products
+        ) -> Record:
+            picture = decode(content, source, products)
+            return infer(engine, [source.path], [picture], products)[0]
+
+        return answer
+
+
+def infer(
+    engine: Engine, names: Sequence[str], pictures: Sequence[Picture], products: Products
+) -> list[Record]:
+    """Runs pictures through the graph and has the products make their records.
 
     Raises:
-        WeightsError: probabilities that are not numbers.
-        UsageError: features that do not fit the type they are wanted in.
+        InceptionError: a product can't be made of what the graph gives.
     """
-    stacked = np.stack(images) if len(images) > 1 else images[0][np.newaxis]  # no copy of one
-    batch = engine.run(stacked, recipe.end_points)
-    return [
-        _output(recipe, {name: values[place] for name, values in batch.items()})
-        for place in range(len(images))
-    ]
+    import numpy as np
+
+    pixels = [picture.pixels for picture in pictures]
+    batch = pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)  # no copy of one
+    wanted = dict.fromkeys(name for product in products for name in product.end_points)
+    rows = engine.run(batch, tuple(wanted))
+    records = []
+    for place, (name, picture) in enumerate(zip(names, pictures, strict=True)):
+        ends = {end_point: values[place] for end_point, values in rows.items()}
+        record = Record(name)
+        for product in products:
+            record = product.add(record, Outcome(ends, picture.upright))
+        records.append(record)
+    return records
 
 
-def _output(recipe: Recipe, outputs: Mapping[str, NDArray[np.float32]]) -> Output:
-    predictions: tuple[Prediction, ...] = ()
-    if recipe.ranking:
-        predictions = _rank(outputs[PREDICTIONS], recipe.ranking, recipe.source)
-    pool, dtype = recipe.features.pool, np.dtype(recipe.features.dtype)
-    features = {
-        name: _cast(name, _pooled(outputs[name], pool), dtype)
-        for name in recipe.features.end_points
-    }
-    return Output(predictions, features)
-
-
-def _rank(
-    probabilities: NDArray[np.float32], ranking: Ranking, source: str
-) -> tuple[Prediction, ...]:
-    if not np.isfinite(probabilities).all():
-        raise WeightsError(
-            f"{source}: the probabilities are not numbers; these weights' activations overflow"
-        )
-    # Stable: of equal probabilities the lower index comes first.
-    order = np.argsort(-probabilities, kind="stable")[: ranking.top_k]
-    return tuple(
-        Prediction(index, *ranking.labels[index], float(str(probabilities[index])))
-        for index in map(int, order)
-        if probabilities[index] >= ranking.threshold
-    )
-
-
-def _pooled(values: NDArray[np.float32], pool: str) -> NDArray[np.float32]:
-    """``[H, W, C]`` to ``[C]`` if it is to be pooled or has one position; all else as it is."""
-    if values.ndim == 3 and pool == "max":
-        values = np.amax(values, axis=(0, 1))
-    elif values.ndim == 3 and pool == "avg":
-        values = np.mean(values, axis=(0, 1), dtype=np.float32)
-    return values.reshape(row_shape(values.shape, pool))
-
-
-def _cast(
-    name: str, values: NDArray[np.float32], dtype: np.dtype[np.floating]
-) -> NDArray[np.floating]:
-    with np.errstate(over="ignore"):
-        cast = values.astype(dtype)
-    if not np.isfinite(cast).all() and np.isfinite(values).all():
-        raise UsageError(
-            f"{name}: the value {values.flat[np.abs(values).argmax()]:g} does not fit {dtype} "
-            f"(at most {np.finfo(dtype).max:g}); use --dtype float32"
-        )
-    return cast
+def upright(products: Products) -> int | None:
+    """The size of the upright picture that the products want, the largest of all."""
+    return max((product.upright for product in products if product.upright), default=None)

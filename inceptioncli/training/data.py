@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inceptioncli.errors import DataError
-from inceptioncli.images.sources import sources
+from inceptioncli.images.walk import sources
 from inceptioncli.labels import Label, check_text, imagenet_labels
 from inceptioncli.terminal import printable
 

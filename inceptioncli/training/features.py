@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,11 +14,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from inceptioncli import pipeline
 from inceptioncli.engine.select import Ready
-from inceptioncli.images.sources import Source
-from inceptioncli.pipeline import layout
-from inceptioncli.pipeline.recipe import Decoding, FeatureOptions, Recipe
+from inceptioncli.errors import OutputError
+from inceptioncli.images.inputs import Inputs
+from inceptioncli.images.picture import Decoding
+from inceptioncli.images.source import Named, Source
+from inceptioncli.pipeline import Pipeline
+from inceptioncli.pipeline.layout import choose
+from inceptioncli.products.features import features_of
+from inceptioncli.records import Record
+from inceptioncli.runs.run import Run
+from inceptioncli.runs.values import Batch
 from inceptioncli.training.data import Example, Skipped, file_stamp
 from inceptioncli.weights.formats.own import write_arrays
 
@@ -53,41 +61,95 @@ def extract(examples: Sequence[Example], ready: Ready, *, crop: float, folder: P
     Raises:
         OutputError: the folder can't be written.
     """
-    shards = sorted(folder.glob("features-*.safetensors")) if folder.is_dir() else []
-    kept = {row.path: row for shard in shards for row in _read_shard(shard)}
-    # Taken before anything is read: what changes from here on is extracted anew the next time.
-    stamps = {example.path: file_stamp(example.path) for example in examples}
-    rows = {
-        path: kept[path].values
-        for path, stamp in stamps.items()
-        if path in kept and kept[path].stamp == stamp
-    }
-    missing = [example.path for example in examples if example.path not in rows]
-    if rows and missing:
-        _logger.info("continuing: features of %d images are there", len(rows))
+    graph = ready.model.graph
+    shards = Shards(folder, [example.path for example in examples])
+    if shards.rows and shards.missing:
+        _logger.info("continuing: features of %d images are there", len(shards.rows))
+    inputs = Inputs((), handed_over=(Source(path, Named(path)) for path in shards.missing))
+    products = (features_of(graph, [_END_POINT]),)
     skipped: list[Skipped] = []
-    fresh: list[_Row] = []
-    number = len(shards)
-    recipe = Recipe(
-        ready.open,
-        Decoding(ready.model.graph.image_size, crop),
-        ready.portable,
-        features=FeatureOptions((_END_POINT,)),
-    )
-    results = pipeline.run(map(Source, missing), recipe, layout.choose(None, ready.memory))
-    for result in tqdm(results, "features", len(missing), unit="image", leave=False, disable=None):
-        if result.failure is not None:
-            skipped.append(Skipped(result.path, result.failure.message))
-            continue
-        row = _Row(result.path, stamps[result.path], result.features[_END_POINT])
-        rows[row.path] = row.values
-        fresh.append(row)
-        if len(fresh) == _SHARD_IMAGES:
-            _write_shard(folder / f"features-{number:06}.safetensors", fresh)
-            fresh, number = [], number + 1
-    if fresh:
-        _write_shard(folder / f"features-{number:06}.safetensors", fresh)
-    return Features(rows, tuple(skipped))
+    bar = tqdm(desc="features", total=len(shards.missing), unit="image", leave=False, disable=None)
+    with (
+        bar,
+        Pipeline(ready, Decoding(graph.image_size, crop), choose(None, ready.memory)) as pipeline,
+        Run(inputs, pipeline, products, shards, Batch()) as run,
+    ):
+        for event in run:
+            if not isinstance(event, Record):
+                continue
+            bar.update()
+            if event.failure is not None:
+                skipped.append(Skipped(event.path, event.failure.message))
+    return Features(shards.rows, tuple(skipped))
+
+
+class Shards:
+    """Features in a folder of files, each of which some hundred images have (a `runs` output).
+
+    Args:
+        folder: where they are.
+        paths: the images that are wanted.
+
+    Attributes:
+        rows: those that are there and still true of their images, by path.
+        missing: paths of the others.
+    """
+
+    kept = True
+
+    def __init__(self, folder: Path, paths: Sequence[str]) -> None:
+        self.counts: Counter[str | None] = Counter()
+        self._folder = folder
+        files = sorted(folder.glob("features-*.safetensors")) if folder.is_dir() else []
+        self._number = len(files)
+        there = {row.path: row for file in files for row in _read_shard(file)}
+        # Taken before anything is read: what changes from here on is extracted anew the next time.
+        self._stamps = {path: file_stamp(path) for path in paths}
+        self.rows = {
+            path: there[path].values
+            for path, stamp in self._stamps.items()
+            if path in there and there[path].stamp == stamp
+        }
+        self.missing = [path for path in paths if path not in self.rows]
+        self.committed = len(self.rows)
+        self._fresh: list[_Row] = []
+
+    def knows(self, path: str) -> bool:
+        return path in self.rows
+
+    def new(self, sources: Iterable[Source]) -> Iterator[Source]:
+        return (source for source in sources if source.path not in self.rows)
+
+    def append(self, record: Record) -> None:
+        self.counts[record.failure.code if record.failure else None] += 1
+        if record.ok:
+            values = record.features[_END_POINT].astype(np.float32, copy=False)
+            self.rows[record.path] = values
+            self._fresh.append(_Row(record.path, self._stamps[record.path], values))
+
+    def commit_if_due(self) -> bool:
+        due = len(self._fresh) >= _SHARD_IMAGES
+        if due:
+            self.finish()
+        return due
+
+    def finish(self) -> None:
+        if self._fresh:
+            _write_shard(self._folder / f"features-{self._number:06}.safetensors", self._fresh)
+            self._fresh, self._number = [], self._number + 1
+        self.committed = len(self.rows)
+
+    def __enter__(self) -> Shards:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, OutputError):
+            self.finish()
 
 
 def _write_shard(path: Path, rows: Sequence[_Row]) -> None:

@@ -12,8 +12,10 @@ from tqdm import tqdm
 
 from inceptioncli.architecture import AUX_END_POINT, BATCH_NORM_DECAY, Graph
 from inceptioncli.choices import Optimizer
+from inceptioncli.engine.base import scaled
 from inceptioncli.errors import ImageError
 from inceptioncli.images.decode import load_image
+from inceptioncli.images.picture import Decoding
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.training import keras_graph
 from inceptioncli.training.data import Example, Skipped
@@ -43,7 +45,7 @@ def unusable(examples: Sequence[Example], *, size: int, crop: float) -> tuple[Sk
 
     def check(example: Example) -> Skipped | None:
         try:
-            load_image(example.path, size=size, crop=crop)
+            load_image(example.path, Decoding(size, crop))
         except ImageError as error:
             return Skipped(example.path, str(error))
         return None
@@ -205,7 +207,7 @@ def _images(
 
     def decode(path: bytes) -> NDArray[np.float32]:
         try:
-            return load_image(os.fsdecode(path), size=size, crop=crop)
+            return scaled(load_image(os.fsdecode(path), Decoding(size, crop)).pixels)
         except ImageError as error:
             unreadable.append(f"{os.fsdecode(path)}: {error}")
             raise

@@ -18,7 +18,8 @@ from benchmarks.images import camera_like
 from inceptioncli.errors import ImageError
 from inceptioncli.images import decode as decoding
 from inceptioncli.images import read
-from inceptioncli.images.decode import decode, load_image
+from inceptioncli.images.decode import decode, load_image, pixels_of
+from inceptioncli.images.picture import Decoding
 from inceptioncli.images.signatures import ALLOWED_FORMATS
 from inceptioncli.records import FAILURE_CODES
 
@@ -32,13 +33,12 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def pixels(data: bytes, size: int = SIZE, crop: float = 1.0) -> np.ndarray:
-    """Decoded pixels, back in [0, 255]."""
-    values = decode(data, size=size, crop=crop)
-    assert values.dtype == np.float32
+def pixels(data: bytes, size: int = SIZE, crop: float = 1.0, *, exact: bool = False) -> np.ndarray:
+    """Decoded pixels, as numbers that can be subtracted."""
+    values = decode(data, Decoding(size, crop, exact)).pixels
+    assert values.dtype == np.uint8
     assert values.shape == (size, size, 3)
-    assert np.abs(values).max() <= 1
-    return (values + 1) * 127.5
+    return values.astype(np.float32)
 
 
 def photo(width: int = 64, height: int = 48) -> Image.Image:
@@ -51,8 +51,8 @@ def photo(width: int = 64, height: int = 48) -> Image.Image:
 
 def test_a_299x299_png_passes_through_untouched() -> None:
     original = np.random.default_rng(0).integers(0, 256, (299, 299, 3), dtype=np.uint8)
-    values = decode(encoded(Image.fromarray(original), "PNG"), size=299)
-    np.testing.assert_array_equal(values, original.astype(np.float32) / np.float32(127.5) - 1)
+    values = decode(encoded(Image.fromarray(original), "PNG"), Decoding(299)).pixels
+    np.testing.assert_array_equal(values, original)
 
 
 @pytest.mark.parametrize("image_format", ALLOWED_FORMATS)
@@ -195,7 +195,7 @@ def test_resizing_is_antialiased() -> None:
 
 def code_of(data: bytes) -> str:
     with pytest.raises(ImageError) as caught:
-        decode(data, size=SIZE)
+        decode(data, Decoding(SIZE))
     assert "\n" not in str(caught.value)
     assert caught.value.code in FAILURE_CODES
     return caught.value.code
@@ -246,7 +246,7 @@ def test_messages_are_the_same_each_time(image_format: str) -> None:
     messages = set()
     for _ in range(3):
         with pytest.raises(ImageError) as caught:
-            decode(data, size=SIZE)
+            decode(data, Decoding(SIZE))
         messages.add(str(caught.value))
     assert len(messages) == 1
     assert "0x" not in messages.pop()
@@ -256,7 +256,7 @@ def test_decompression_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     big = encoded(Image.new("1", (12_000, 8_000)), "PNG")  # 96 million pixels in 12 kB
     assert len(big) < 100_000
     with pytest.raises(ImageError, match="96,000,000 pixels; at most 89,478,485") as caught:
-        decode(big, size=SIZE)
+        decode(big, Decoding(SIZE))
     assert caught.value.code == "too_many_pixels"
     assert code_of(encoded(Image.new("1", (20_000, 10_000)), "PNG")) == "too_many_pixels"
 
@@ -271,13 +271,13 @@ def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_that_no_file_can_have() -> None:
     with pytest.raises(ImageError, match="NUL") as caught:
-        load_image("a\0b.jpg", size=SIZE)
+        load_image("a\0b.jpg", Decoding(SIZE))
     assert caught.value.code == "not_found"
 
 
 def failure_of(path: Path) -> str:
     with pytest.raises(ImageError) as caught:
-        load_image(str(path), size=SIZE)
+        load_image(str(path), Decoding(SIZE))
     return caught.value.code
 
 
@@ -308,7 +308,7 @@ def test_a_file_that_changes_while_it_is_read(
         with path.open("ab") as more:
             more.write(b"more")
 
-    monkeypatch.setattr(read, "_check_size", grow)  # between the head and the rest
+    monkeypatch.setattr(read, "check_size", grow)  # between the head and the rest
     assert failure_of(path) == "changed_during_read"
 
 
@@ -318,9 +318,44 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     data = encoded(photo(), "PNG")
     writer = threading.Thread(target=path.write_bytes, args=(data,))
     writer.start()
-    values = load_image(str(path), size=SIZE)
+    picture = load_image(str(path), Decoding(SIZE))
     writer.join()
-    np.testing.assert_array_equal(values, decode(data, size=SIZE))
+    np.testing.assert_array_equal(picture.pixels, decode(data, Decoding(SIZE)).pixels)
+
+
+# Pictures that are handed over
+
+
+def test_the_upright_picture_is_whole_and_at_most_so_large() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(photo(), "PNG", exif=exif)
+    upright = decode(data, Decoding(SIZE, crop=0.5), upright=1000).upright
+    np.testing.assert_array_equal(upright, np.asarray(photo().rotate(-90, expand=True)))
+    small = decode(data, Decoding(SIZE), upright=32).upright
+    assert small is not None
+    assert small.shape == (32, 24, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
+def test_a_picture_in_memory_is_what_its_file_is(mode: str) -> None:
+    image = photo().convert("L").convert("I").convert(mode) if mode == "I;16" else photo()
+    image = image.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(100)
+    before = image.copy()
+    data = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
+    handed_over = decode(pixels_of(image), Decoding(SIZE)).pixels
+    np.testing.assert_array_equal(handed_over, decode(data, Decoding(SIZE)).pixels)
+    assert image == before
+
+
+def test_a_picture_in_memory_that_can_not_be_loaded() -> None:
+    data = encoded(photo(400, 300), "JPEG")
+    with Image.open(io.BytesIO(data[: len(data) // 2])) as image:
+        with pytest.raises(ImageError) as caught:
+            pixels_of(image)
+    assert caught.value.code == "truncated"
 
 
 def _corpus() -> list[bytes]:
@@ -349,12 +384,12 @@ def test_mutated_images_decode_or_fail_by_code(
         mutated[start : start + len(bytes_)] = bytes_
     mutated = mutated[: int(len(mutated) * keep)]
     try:
-        values = decode(bytes(mutated), size=SIZE)
+        values = decode(bytes(mutated), Decoding(SIZE)).pixels
     except ImageError:
         code_of(bytes(mutated))
     else:
         assert values.shape == (SIZE, SIZE, 3)
-        assert np.isfinite(values).all()
+        assert values.dtype == np.uint8
 
 
 # Scaled decoding
@@ -368,14 +403,14 @@ def test_scaled_decoding_can_not_be_seen(
 ) -> None:
     picture = camera_like(np.random.default_rng(0), size)
     data = encoded(picture, format, **options)
-    scaled, exact = (decode(data, size=299, crop=crop, exact=exact) for exact in (False, True))
-    assert np.abs(scaled - exact).mean() * 127.5 < 0.5
-    assert np.abs(scaled - exact).max() * 127.5 < 6
+    scaled, exact = (pixels(data, 299, crop, exact=exact) for exact in (False, True))
+    assert np.abs(scaled - exact).mean() < 0.5
+    assert np.abs(scaled - exact).max() < 6
 
 
 def test_small_pictures_are_decoded_exactly() -> None:
     data = encoded(camera_like(np.random.default_rng(0), (1000, 1000)), "JPEG")
-    scaled, exact = (decode(data, size=75, exact=exact) for exact in (False, True))
+    scaled, exact = (pixels(data, 75, exact=exact) for exact in (False, True))
     np.testing.assert_array_equal(scaled, exact)
 
 
@@ -384,8 +419,8 @@ def test_scaled_decoding_sees_what_exact_decoding_sees() -> None:
     picture = camera_like(np.random.default_rng(1), (2000, 1400))
     exif = Image.Exif()
     exif[0x0112] = 6
-    upright = decode(encoded(picture.rotate(-90, expand=True), "PNG"), size=299)
-    turned = decode(encoded(picture, "JPEG", exif=exif, quality=95), size=299)
-    assert np.abs(upright - turned).mean() * 127.5 < 1
+    upright = pixels(encoded(picture.rotate(-90, expand=True), "PNG"), 299)
+    turned = pixels(encoded(picture, "JPEG", exif=exif, quality=95), 299)
+    assert np.abs(upright - turned).mean() < 1
     data = encoded(picture, "JPEG")
     assert code_of(data[: len(data) * 2 // 3]) == "truncated"

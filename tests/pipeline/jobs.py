@@ -5,24 +5,57 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from inceptioncli.pipeline.recipe import Input
-from inceptioncli.records import Failure
+from inceptioncli.images.source import Content, Locator, Source
+
+Answer = Callable[[Any, Source, Any], Any]
 
 
-def start() -> Callable[[Input], str | Failure]:
+class Nothing(Locator):
+    """Where nothing is to be read."""
+
+    def read(self, most: int | None = None) -> bytes:
+        return b""
+
+
+class Clock(Locator):
+    """Whose content is the time at which it has been read."""
+
+    def read(self, most: int | None = None) -> bytes:
+        time.sleep(0.01)
+        return repr(time.monotonic()).encode()
+
+
+class TooClumsyError(Exception):
+    """It can't be pickled: what it is made from is not what it keeps."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def sources(paths: Iterable[str]) -> Iterator[Source]:
+    return (Source(path, Nothing()) for path in paths)
+
+
+def start() -> Answer:
     return answer
 
 
-def start_badly() -> Callable[[Input], str]:
+def start_badly() -> Answer:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def answer(input: Input) -> str | Failure:
-    path = input.path
+def start_never() -> Answer:
+    time.sleep(1000)
+    raise AssertionError
+
+
+def answer(content: Any, source: Source, task: Any) -> Any:
+    path = source.path
     if path.startswith("signal "):
         os.kill(os.getpid(), int(path.split()[1]))
     elif path.startswith("once "):  # dies the first time only
@@ -39,6 +72,13 @@ def answer(input: Input) -> str | Failure:
             pass
     elif path == "bug":
         raise ZeroDivisionError("a bug")
+    elif path == "clumsy":
+        raise TooClumsyError(1, 2)
+    elif path == "clock":
+        time.sleep(0.05)
+        return float(content), time.monotonic()
+    elif path == "task":
+        return task
     elif path == "memory":
         bytearray(3 << 30)
     elif path == "noise":
@@ -47,6 +87,6 @@ def answer(input: Input) -> str | Failure:
         return "x" * 5_000_000
     elif path == "pid":
         return str(os.getpid())
-    elif input.data is not None:
-        return f"{len(input.data)} bytes"
+    elif isinstance(source.locator, Content):
+        return f"{len(content)} bytes"
     return f"did {path}"

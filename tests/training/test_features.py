@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inceptioncli import pipeline
 from inceptioncli.engine.select import prepare
+from inceptioncli.pipeline import Pipeline
 from inceptioncli.training import features
 from inceptioncli.training.data import Example
 from inceptioncli.weights import collection
@@ -22,14 +22,14 @@ def test_features_are_kept_until_their_image_changes(
     examples = [Example(str(path), 0) for path in sorted(pictures.iterdir())]
     examples.append(Example(str(pictures / "nowhere.png"), 1))
     asked: list[str] = []
-    run = pipeline.run
+    records = Pipeline.records
 
-    def spy(sources: Any, *arguments: Any, **options: Any) -> Any:
+    def spy(pipeline: Pipeline, sources: Any, *arguments: Any, **options: Any) -> Any:
         inputs = list(sources)
         asked.extend(Path(source.path).name for source in inputs)
-        return run(inputs, *arguments, **options)
+        return records(pipeline, inputs, *arguments, **options)
 
-    monkeypatch.setattr(pipeline, "run", spy)
+    monkeypatch.setattr(Pipeline, "records", spy)
     monkeypatch.setattr(features, "_SHARD_IMAGES", 2)
 
     def extract() -> features.Features:

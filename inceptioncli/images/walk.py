@@ -1,32 +1,22 @@
-"""Sources: what the user names (files, folders, lists, standard input) as a lazy run of inputs."""
+"""The walk: what the user names (files, folders, standard input) as a lazy run of sources."""
 
 from __future__ import annotations
 
 import logging
 import os
-import select
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from io import BufferedIOBase
 from typing import NamedTuple
 
+from inceptioncli.images.read import failure_to_read
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
-from inceptioncli.records import STDIN, Failure
+from inceptioncli.images.source import File, Named, Source, Unusable
+from inceptioncli.records import STDIN
 from inceptioncli.terminal import printable
 
 _logger = logging.getLogger(__name__)
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif")
-
-
-class Source(NamedTuple):
-    """One input: a file's path as the user would write it, or ``-``.
-
-    ``failure`` is there when the input is known to be unusable already.
-    """
-
-    path: str
-    failure: Failure | None = None
 
 
 def sources(
@@ -48,7 +38,7 @@ def sources(
     """
     for path in paths:
         if path == STDIN or not os.path.isdir(path):
-            yield Source(path)
+            yield Source(path, Named(path))
             continue
         count = 0
         misnamed: list[str] = []
@@ -68,26 +58,6 @@ def sources(
                 printable(path),
                 ", ".join(ALLOWED_FORMATS),
             )
-
-
-def read_list(file: BufferedIOBase, *, nul_separated: bool = False) -> Iterator[str]:
-    """Yields the paths in a list, one a line, or separated by NUL; empty entries are left out.
-
-    Bytes that are not UTF-8 come out as Python's file system encoding has them, so that any file
-    name can be listed.
-    """
-    separator = b"\0" if nul_separated else b"\n"
-    rest = b""
-    # What is there now, so that the first path of a slow `find` is not kept waiting; from below
-    # the buffer, whose lock an interrupt would trip on.
-    raw = getattr(file, "raw", file)
-    while (chunk := raw.read(1 << 16)) != b"":
-        if chunk is None:  # Whoever has the pipe too has made it one that does not wait.
-            select.select([raw], [], [])
-            continue
-        *entries, rest = (rest + chunk).split(separator)
-        yield from _entries(entries, nul_separated)
-    yield from _entries([rest], nul_separated)
 
 
 class _Level(NamedTuple):
@@ -135,11 +105,11 @@ def _walk(
             elif not stat.S_ISREG(mode):
                 continue
             elif known(path) or _is_image(path):
-                yield Source(path)
+                yield Source(path, File(path))
             elif path.lower().endswith(_SUFFIXES):
                 misnamed.append(path)
         except OSError as error:
-            yield Source(path, failure_to_read(error))
+            yield _unreadable(path, error)
 
 
 def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | None:
@@ -155,7 +125,7 @@ def _enter(folder: str, above: list[_Level], warn: bool) -> Source | _Level | No
                 if not _is_plain(entry):
                     unusual.add(entry.name)
     except OSError as error:
-        return Source(folder, failure_to_read(error))
+        return _unreadable(folder, error)
     identity = (status.st_dev, status.st_ino)
     if any(level.identity == identity for level in above):
         if warn:
@@ -179,20 +149,5 @@ def _is_image(path: str) -> bool:
         return identify(file.read(HEAD_BYTES)) is not None
 
 
-def failure_to_read(error: OSError) -> Failure:
-    """What a file or folder that can't be read is recorded as."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return Failure("not_found", "no such file or folder")
-    if isinstance(error, PermissionError):
-        return Failure("permission_denied", "permission denied; check who may read it")
-    return Failure("decode_error", f"cannot be read: {error.strerror or error}")
-
-
-def _entries(entries: list[bytes], nul_separated: bool) -> Iterator[str]:
-    for entry in entries:
-        if not nul_separated:
-            entry = entry.removesuffix(b"\r")
-        if entry == b"-":
-            yield os.path.join(os.curdir, STDIN)  # In a list it is a file of that name.
-        elif entry:
-            yield os.fsdecode(entry)
+def _unreadable(path: str, error: OSError) -> Source:
+    return Source(path, Unusable(failure_to_read(error)))

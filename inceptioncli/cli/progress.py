@@ -1,0 +1,65 @@
+"""Progress: a bar on standard error, if that is a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inceptioncli.images.inputs import Inputs
+
+
+class Progress:
+    """A bar, where there is a terminal to show it on.
+
+    Args:
+        inputs: walked a second time, ahead of the work, for the total.
+        done: so many have their records already.
+        shown: whether there is to be one at all.
+    """
+
+    def __init__(self, inputs: Inputs, done: int, *, shown: bool) -> None:
+        self._closed = threading.Event()
+        self._refreshed_at = time.monotonic()
+        self._bar: Any = None
+        if not shown or not sys.stderr.isatty():
+            return
+        from tqdm import tqdm
+
+        # Some terminals (of CI, of `script`) say that they have no room at all.
+        sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        size: dict[str, Any] = {"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}
+        self._bar = tqdm(initial=done, unit="img", smoothing=0.1, **size)
+        if not inputs.streamed:
+            threading.Thread(target=self._count, args=(inputs,), daemon=True).start()
+
+    def show(self, counts: Counter[str | None]) -> None:
+        """Shows how many are done, and how many of them failed."""
+        if self._bar is not None:
+            if failed := counts.total() - counts[None]:
+                self._bar.set_postfix_str(f"{failed:,} failed", refresh=False)
+            self._bar.update(counts.total() - self._bar.n)
+
+    def refresh(self) -> None:
+        """Keeps the clock going while nothing comes."""
+        if self._bar is not None and time.monotonic() - self._refreshed_at > 1:
+            self._refreshed_at = time.monotonic()
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leaves the last state on the terminal."""
+        self._closed.set()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _count(self, inputs: Inputs) -> None:
+        with contextlib.suppress(OSError):
+            for total, _ in enumerate(inputs.again(), 1):
+                if self._closed.is_set():
+                    return
+                self._bar.total = max(total, self._bar.n)

@@ -1,0 +1,107 @@
+"""A run: inputs that have no record yet go through the pipeline into an output."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Generator, Iterator
+from types import TracebackType
+
+from inceptioncli.errors import TooManyFailuresError
+from inceptioncli.images.inputs import Inputs
+from inceptioncli.pipeline import Pipeline
+from inceptioncli.pipeline.inference import Products
+from inceptioncli.runs.outputs import Output
+from inceptioncli.runs.values import Batch, Committed, Event, Summary, Waiting
+
+
+class Run:
+    """One run, to be iterated once, in a ``with`` block.
+
+    Args:
+        inputs: what is worked through; what the output has a record of is left out.
+        pipeline: what runs; it is not closed.
+        products: what is wanted of each image.
+        output: where records are kept.
+        batch: how.
+
+    Attributes:
+        output: where records are kept; its ``counts`` grow.
+    """
+
+    def __init__(
+        self, inputs: Inputs, pipeline: Pipeline, products: Products, output: Output, batch: Batch
+    ) -> None:
+        self.output = output
+        self._inputs = inputs
+        self._pipeline = pipeline
+        self._products = products
+        self._batch = batch
+        self._events = self._run()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Gives a record for each new input, in their order, and what else happens.
+
+        Raises:
+            TooManyFailuresError: more than ``batch.max_errors``; what is done is kept.
+            InceptionError: as of the products, the output and the pipeline.
+        """
+        return self._events
+
+    def finish(self) -> Summary:
+        """Runs to the end, whatever happens in between."""
+        with self:
+            for _ in self:
+                pass
+        return self.summary
+
+    @property
+    def summary(self) -> Summary:
+        """What it has come to so far; at the end, of all records in the output."""
+        counts = self.output.counts
+        failures = {code: count for code, count in counts.most_common() if code is not None}
+        return Summary(counts[None], failures)
+
+    def __enter__(self) -> Run:
+        self.output.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._events.close()
+        self.output.__exit__(kind, error, traceback)
+
+    def _run(self) -> Generator[Event, None, None]:
+        output = self.output
+        self._inputs.known = output.knows
+        records = self._pipeline.records(
+            output.new(self._inputs),
+            self._products,
+            timeout=self._batch.timeout,
+            ticks=output.kept,
+        )
+        with contextlib.closing(records):
+            self._check(output.counts)
+            for record in records:
+                if record is None:
+                    yield Waiting()
+                else:
+                    output.append(record)
+                    yield record
+                    if record.failure is not None:
+                        self._check(output.counts)
+                if output.commit_if_due():
+                    yield Committed(output.committed)
+        output.finish()
+
+    def _check(self, counts: Counter[str | None]) -> None:
+        failed, allowed = counts.total() - counts[None], self._batch.max_errors
+        if allowed is not None and failed > allowed:
+            going_on = "; a higher one goes on from here" if self.output.kept else ""
+            raise TooManyFailuresError(
+                f"{failed} failed, more than --max-errors {allowed}{going_on}"
+            )

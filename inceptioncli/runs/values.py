@@ -1,0 +1,65 @@
+"""What a run is told, what it tells while it goes on, and what it comes to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inceptioncli.choices import TIMEOUT_S
+from inceptioncli.errors import ExitCode
+from inceptioncli.records import Record
+
+
+class Batch(NamedTuple):
+    """How many images are worked through.
+
+    Attributes:
+        workers: so many processes decode images and run the graph; 0 for this process alone, None
+            for one for each core, as memory allows.
+        timeout: seconds that an image may take in a worker; then it is a failure.
+        overwrite: start anew, whatever the output holds.
+        retry_errors: try the failures in the output again.
+        max_errors: end when more images than these have failed; None for never.
+    """
+
+    workers: int | None = None
+    timeout: float = TIMEOUT_S
+    overwrite: bool = False
+    retry_errors: bool = False
+    max_errors: int | None = None
+
+
+class Committed(NamedTuple):
+    """So many records of an output are safe from now on, whatever happens."""
+
+    records: int
+
+
+class Waiting(NamedTuple):
+    """The next record is not there yet; said about once a second."""
+
+
+class Summary(NamedTuple):
+    """What a run came to.
+
+    Attributes:
+        ok: images that have what was asked for.
+        failures: failure code to the number of images, the most frequent first.
+    """
+
+    ok: int
+    failures: dict[str, int]
+
+    @property
+    def failed(self) -> int:
+        """Images that failed."""
+        return sum(self.failures.values())
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command line ends with."""
+        if not self.ok:
+            return ExitCode.NONE_OK
+        return ExitCode.SOME_FAILED if self.failures else ExitCode.OK
+
+
+Event = Record | Committed | Waiting
