@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from inceptioncli.architecture import Graph
+from inceptioncli.engine.base import scaled
 
 
 class OnnxEngine(ABC):
@@ -20,7 +21,9 @@ class OnnxEngine(ABC):
         import numpy as np
 
         assert [*end_points] == ["Predictions"]
-        return {"Predictions": np.concatenate([self._predict(image[None]) for image in images])}
+        return {
+            "Predictions": np.concatenate([self._predict(scaled(image[None])) for image in images])
+        }
 
     @abstractmethod
     def _predict(self, images: Any) -> Any:

@@ -110,7 +110,7 @@ def _run_engine(weights: str, count: int, precision: str) -> int:
     from inceptioncli.weights import collection
 
     engine = prepare(collection.choose(weights), "cpu", precision).open(1)
-    image = np.random.default_rng(0).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
+    image = np.random.default_rng(0).integers(0, 256, (1, 299, 299, 3), dtype=np.uint8)
     for _ in range(count):
         engine.run(image, ["Predictions"])
     return count

@@ -15,7 +15,7 @@ from inceptioncli.errors import ImageError, UsageError
 from inceptioncli.images.picture import Decoding
 from inceptioncli.images.source import Source
 from inceptioncli.noise import native_stderr_hidden
-from inceptioncli.pipeline.inference import Decoder, Inference, Products, infer, upright
+from inceptioncli.pipeline.inference import Decoder, Inference, Products, infer, upright_of
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.records import Failure, Record
 
@@ -135,7 +135,7 @@ class Pipeline:
     def _in_batches(self, sources: Iterable[Source], products: Products, timeout: float) -> Records:
         """While the device is at a batch, the workers decode the next."""
         engine = self._opened_engine()
-        size = 3 * (self._decoding.size**2 + (upright(products) or 0) ** 2)
+        size = 3 * (self._decoding.size**2 + (upright_of(products) or 0) ** 2)
         with contextlib.closing(self._ordered(sources, products, timeout, size)) as answers:
             batch: list[tuple[str, Any]] = []
             while not answers.ended:
@@ -158,7 +158,7 @@ class Pipeline:
 
         workers = self._layout.workers
         return Ordered(
-            self._opened_pool(),
+            self._opened_pool(products),
             sources,
             products,
             timeout=timeout,
@@ -174,14 +174,14 @@ class Pipeline:
                 self._engine = self._ready.open(self._layout.threads)
             return self._engine
 
-    def _opened_pool(self) -> Any:
+    def _opened_pool(self, products: Products) -> Any:
         from inceptioncli.pipeline.pool import Pool
 
         with self._lock:
             self._check()
             if self._pool is None or self._pool.broken:
                 ready, threads = self._ready, self._layout.threads
-                job = Inference(ready.open, threads, self._decoding)
+                job = Inference(ready.open, threads, self._decoding, products)
                 start = job.start if ready.portable else Decoder(self._decoding).start
                 self._pool = Pool(start, self._layout.workers)
                 # For when nobody has this pipeline any more, nor a run of it. At the end of the

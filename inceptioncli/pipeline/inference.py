@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Products = tuple[Product, ...]
-# An image file's bytes, or a picture that was decoded already.
-Bytes = "bytes | NDArray[np.uint8]"
 
 
 class Decoder(NamedTuple):
@@ -29,15 +27,25 @@ class Decoder(NamedTuple):
         """Imports what decoding takes; gives the function that answers."""
         from inceptioncli.images.decode import decode
 
-        return lambda content, source, products: decode(content, self.decoding, upright(products))
+        return lambda content, source, products: decode(
+            content, self.decoding, upright_of(products)
+        )
 
 
 class Inference(NamedTuple):
-    """What a worker with an engine of its own does."""
+    """What a worker with an engine of its own does.
+
+    Attributes:
+        open_engine: gives an engine that runs on so many threads.
+        threads: so many.
+        decoding: how a picture becomes what the graph takes.
+        first: the products that will be wanted first.
+    """
 
     open_engine: Callable[[int], Engine]
     threads: int
     decoding: Decoding
+    first: Products
 
     def start(self) -> Callable[[bytes | NDArray[np.uint8], Source, Products], Record]:
         """Opens the engine and runs it once; gives the function that answers."""
@@ -46,8 +54,7 @@ class Inference(NamedTuple):
         decode, engine = Decoder(self.decoding).start(), self.open_engine(self.threads)
         # The first run takes what memory the graph needs, and a fault of its own is no image's.
         side = self.decoding.size
-        blank = np.zeros((1, side, side, 3), np.uint8)
-        engine.run(blank, engine.graph.end_points[-1:])
+        engine.run(np.zeros((1, side, side, 3), np.uint8), wanted_of(self.first))
 
         def answer(
             content: bytes | NDArray[np.uint8], source: Source, products: Products
@@ -70,8 +77,7 @@ def infer(
 
     pixels = [picture.pixels for picture in pictures]
     batch = pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)  # no copy of one
-    wanted = dict.fromkeys(name for product in products for name in product.end_points)
-    rows = engine.run(batch, tuple(wanted))
+    rows = engine.run(batch, wanted_of(products))
     records = []
     for place, (name, picture) in enumerate(zip(names, pictures, strict=True)):
         ends = {end_point: values[place] for end_point, values in rows.items()}
@@ -82,6 +88,11 @@ def infer(
     return records
 
 
-def upright(products: Products) -> int | None:
+def wanted_of(products: Products) -> tuple[str, ...]:
+    """The end points that the products need, each once."""
+    return tuple(dict.fromkeys(name for product in products for name in product.end_points))
+
+
+def upright_of(products: Products) -> int | None:
     """The size of the upright picture that the products want, the largest of all."""
     return max((product.upright for product in products if product.upright), default=None)

@@ -19,7 +19,7 @@ from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, Run, random_weights
 from tests.engine.damage import KINDS, damage
 
-IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 75, 75, 3), dtype=np.uint8)
 
 
 def scores(path: Path, precision: str = "float32") -> bytes:

@@ -56,8 +56,8 @@ def slim_engine(
 
 
 def test_equals_keras_through_the_published_layout(keras_engine: Engine, keras_model: Any) -> None:
-    images = np.random.default_rng(5).uniform(-1, 1, (3, 299, 299, 3)).astype(np.float32)
-    theirs = keras_oracle.end_points(keras_model, images)
+    images = np.random.default_rng(5).integers(0, 256, (3, 299, 299, 3), dtype=np.uint8)
+    theirs = keras_oracle.end_points(keras_model, images / np.float32(127.5) - 1)
     ours = keras_engine.run(images, list(theirs))
     for name, values in theirs.items():
         if name == "Predictions":
@@ -77,11 +77,21 @@ def test_equals_slim_through_its_checkpoint(slim_engine: Engine, slim_files: Sli
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
+def test_pictures_may_be_bytes_or_numbers(engine_name: str, small_weights: Path) -> None:
+    engine = open_engine(engine_name, small_weights)
+    images = np.random.default_rng(9).integers(0, 256, (2, 75, 75, 3), dtype=np.uint8)
+    whole = engine.run(images, ["Logits"])["Logits"]
+    unrounded = images.astype(np.float32)
+    np.testing.assert_array_equal(engine.run(unrounded, ["Logits"])["Logits"], whole)
+    assert not np.array_equal(engine.run(unrounded + 0.25, ["Logits"])["Logits"], whole)
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
 def test_predictions_alone_equal_predictions_among_all(
     engine_name: str, small_weights: Path
 ) -> None:
     engine = open_engine(engine_name, small_weights)
-    images = np.random.default_rng(6).uniform(-1, 1, (5, 75, 75, 3)).astype(np.float32)
+    images = np.random.default_rng(6).integers(0, 256, (5, 75, 75, 3), dtype=np.uint8)
     alone = engine.run(images, ["Predictions"])["Predictions"]
     among = engine.run(images, ["PreLogits", "Predictions"])
     np.testing.assert_allclose(alone, among["Predictions"], atol=1e-6)
@@ -91,7 +101,7 @@ def test_predictions_alone_equal_predictions_among_all(
 
 def test_litert_scores_do_not_depend_on_neighbours(small_weights: Path) -> None:
     engine = open_engine("litert", small_weights)
-    images = np.random.default_rng(7).uniform(-1, 1, (4, 75, 75, 3)).astype(np.float32)
+    images = np.random.default_rng(7).integers(0, 256, (4, 75, 75, 3), dtype=np.uint8)
     together = engine.run(images, ["Predictions"])["Predictions"]
     for image, expected in zip(images, together, strict=True):
         alone = engine.run(image[np.newaxis], ["Predictions"])["Predictions"][0]
@@ -100,7 +110,7 @@ def test_litert_scores_do_not_depend_on_neighbours(small_weights: Path) -> None:
 
 def test_int8_agrees_with_float32(published_file: Path) -> None:
     chosen = collection.choose(str(published_file))
-    images = np.random.default_rng(8).uniform(-1, 1, (3, 299, 299, 3)).astype(np.float32)
+    images = np.random.default_rng(8).integers(0, 256, (3, 299, 299, 3), dtype=np.uint8)
     exact = LiteRTEngine(compiled(chosen, "float32"), 2).run(images, ["Predictions"])
     quick = LiteRTEngine(compiled(chosen, "int8"), 2).run(images, ["Predictions"])
     assert compiled(chosen, "int8").path.stat().st_size < 30e6  # a quarter of float32's

@@ -85,7 +85,7 @@ def test_the_gpu_agrees_with_the_cpu(small_weights: Path) -> None:
     if not _tensorflow_sees_gpus():
         pytest.skip("TensorFlow sees no GPU here")
     chosen = collection.choose(str(small_weights))
-    images = np.random.default_rng(0).uniform(-1, 1, (40, 75, 75, 3)).astype(np.float32)
+    images = np.random.default_rng(0).integers(0, 256, (40, 75, 75, 3), dtype=np.uint8)
     cpu = select.prepare(chosen, "cpu", "float32").open(2).run(images, ["Predictions"])
     gpu = select.prepare(chosen, "gpu", "float32").open(2).run(images, ["Predictions"])
     np.testing.assert_allclose(gpu["Predictions"], cpu["Predictions"], atol=1e-3)
@@ -106,7 +106,7 @@ def test_a_batch_that_the_device_does_not_hold_is_halved(
     from inceptioncli.engine.tensorflow import TensorFlowEngine
 
     engine = TensorFlowEngine(collection.load(collection.choose(str(small_weights))), "/CPU:0")
-    images = np.random.default_rng(0).uniform(-1, 1, (21, 75, 75, 3)).astype(np.float32)
+    images = np.random.default_rng(0).integers(0, 256, (21, 75, 75, 3), dtype=np.uint8)
     alone = engine.run(images, ["Logits"])["Logits"]
     engine.batch_size = 16  # as a GPU's
     run, sizes = engine._run_batch, []

@@ -42,7 +42,7 @@ def save_random_network(
     import_slim()
     from tf_slim.nets import inception_v3
 
-    images = np.random.default_rng(seed).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
+    images = np.random.default_rng(seed).integers(0, 256, (2, 299, 299, 3), dtype=np.uint8)
     with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
         tf.compat.v1.set_random_seed(seed)
         placeholder = tf.compat.v1.placeholder(tf.float32, [None, 299, 299, 3], name="input")
@@ -64,7 +64,7 @@ def save_random_network(
                 variable.load(rng.uniform(0.5, 1.5, shape), session)
             elif len(shape) == 1:
                 variable.load(rng.normal(0, 0.1, shape), session)
-        values = session.run(ends, {placeholder: images})
+        values = session.run(ends, {placeholder: images / 127.5 - 1})
         saver = tf.compat.v1.train.Saver(write_version=tf.compat.v1.train.SaverDef.V2)
         v2 = Path(saver.save(session, str(folder / "model.ckpt-7")))
         saver = tf.compat.v1.train.Saver(write_version=tf.compat.v1.train.SaverDef.V1)

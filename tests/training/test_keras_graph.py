@@ -22,11 +22,11 @@ from tests.conftest import random_weights
 from tests.training.conftest import TINY
 
 HEADS = ["Logits", "AuxLogits"]
-IMAGES = np.random.default_rng(0).uniform(-1, 1, (3, 107, 107, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 107, 107, 3), dtype=np.uint8)
 
 
 def keras_heads(model: object) -> dict[str, np.ndarray]:
-    outputs = model(IMAGES, training=False)  # type: ignore[operator]
+    outputs = model(IMAGES / np.float32(127.5) - 1, training=False)  # type: ignore[operator]
     return {name: np.asarray(outputs[name]) for name in HEADS}
 
 
