@@ -45,7 +45,8 @@ classifier = inceptioncli.load(weights, device="cpu", precision=precision)
 phase("find the compiled graph, check it and its weights")
 engine = classifier.ready.open(classifier.layout(0).threads)
 phase("open it")
-image = inceptioncli.images.decode.load_image(picture, inceptioncli.images.decode.Decoding(299)).pixels
+from inceptioncli.images.picture import Decoding
+image = inceptioncli.images.decode.load_image(picture, Decoding(299)).pixels
 phase("read and decode the picture")
 engine.run(image[None], ["Predictions"])
 phase("run the graph for the first time")

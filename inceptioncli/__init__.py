@@ -17,13 +17,25 @@ if TYPE_CHECKING:
     from inceptioncli.classifier import Classifier, load
     from inceptioncli.errors import InceptionError
     from inceptioncli.records import Failure, Prediction, Record
+    from inceptioncli.runs.values import Batch, Summary
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Failure", "InceptionError", "Prediction", "Record", "load"]
+__all__ = [
+    "Batch",
+    "Classifier",
+    "Failure",
+    "InceptionError",
+    "Prediction",
+    "Record",
+    "Summary",
+    "load",
+]
 
 _HOMES = {
     "Classifier": "inceptioncli.classifier",
     "load": "inceptioncli.classifier",
+    "Batch": "inceptioncli.runs.values",
+    "Summary": "inceptioncli.runs.values",
     "InceptionError": "inceptioncli.errors",
     "Failure": "inceptioncli.records",
     "Prediction": "inceptioncli.records",

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+from PIL import Image
 
 import inceptioncli
 from inceptioncli.errors import ImageError, LabelsError, UsageError, WeightsError
@@ -54,6 +62,155 @@ def test_features(classifier: inceptioncli.Classifier, pictures: Path) -> None:
     alone = classifier.features(pictures / "a.jpg", end_points="PreLogits")
     np.testing.assert_array_equal(alone["PreLogits"], twice["PreLogits"])
     assert classifier.features([])["PreLogits"].shape == (0, 203)
+
+
+def test_images_come_in_many_forms(classifier: inceptioncli.Classifier, pictures: Path) -> None:
+    path = pictures / "b.png"
+    (expected,) = classifier.classify(path)
+    image = Image.open(path)
+    pixels = np.asarray(image)
+
+    def unnamed() -> Any:
+        with path.open("rb") as file:
+            yield io.BytesIO(file.read())
+
+    forms: list[tuple[Any, str]] = [
+        (str(path), str(path)),
+        ([path], str(path)),
+        (path.read_bytes(), "-"),
+        (bytearray(path.read_bytes()), "-"),
+        (unnamed(), "-"),
+        (image, "-"),
+        (pixels, "-"),
+        (pixels[np.newaxis], "-"),  # an iterable of pictures
+        (("its name", pixels), "its name"),
+        ([("its name", image)], "its name"),
+        ((each for each in [("its name", path.read_bytes())]), "its name"),
+    ]
+    for images, name in forms:
+        (record,) = classifier.classify(images)
+        assert record == expected._replace(path=name), images
+    with path.open("rb") as file:
+        (record,) = classifier.classify(file)
+    assert record == expected
+    mixed = [str(path), pixels, ("x", path.read_bytes()), pictures]
+    assert [record.path for record in classifier.classify(mixed)][:3] == [str(path), "-", "x"]
+    found = classifier.features([pixels, image], "Logits")["Logits"]
+    np.testing.assert_array_equal(found[0], found[1])
+    (record,) = classifier.classify(b"no image")
+    assert record.failure is not None
+    assert record.failure.code == "unidentified"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        None,
+        42,
+        [None],
+        {"a": 1},
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, 5, 3), np.float32),
+        [np.zeros((5, 5, 4), np.uint8)],
+        io.StringIO("text"),
+        ("name", 42),
+    ],
+)
+def test_what_is_no_image_is_one_clear_error(
+    classifier: inceptioncli.Classifier, image: Any
+) -> None:
+    with pytest.raises(inceptioncli.InceptionError) as caught:
+        list(classifier.classify(image))
+    assert "expected" in str(caught.value) or "mode 'rb'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_workers_are_kept_and_take_whatever_is_wanted(
+    small_weights: Path, pictures: Path, classifier: inceptioncli.Classifier
+) -> None:
+    with inceptioncli.load(small_weights, device="cpu") as other:
+        expected = list(classifier.classify(pictures))
+        assert list(other.classify(pictures, workers=1)) == expected
+        workers = set(psutil.Process().children())
+        assert list(other.classify(pictures, 1, workers=1)) == list(
+            classifier.classify(pictures, 1)
+        )
+        rows = other.features(pictures, "Logits", workers=1)["Logits"]
+        np.testing.assert_array_equal(rows, classifier.features(pictures, "Logits")["Logits"])
+        contents = [path.read_bytes() for path in sorted(pictures.iterdir())]
+        found = list(other.classify(contents, workers=1))
+        assert [record.predictions for record in found] == [each.predictions for each in expected]
+        assert set(psutil.Process().children()) == workers
+    assert not [
+        worker for worker in workers if worker.is_running() and "spawn" in str(worker.cmdline())
+    ]
+    with pytest.raises(UsageError, match="closed"):
+        other.classify(pictures)
+
+
+def test_many_threads_share_a_classifier(
+    classifier: inceptioncli.Classifier, pictures: Path
+) -> None:
+    expected = list(classifier.classify(pictures))
+    with ThreadPoolExecutor(8) as threads:
+        for workers in (0, 1):
+            for found in threads.map(
+                lambda _, workers=workers: list(classifier.classify(pictures, workers=workers)),
+                range(16),
+            ):
+                assert found == expected
+
+
+def test_pickled_it_is_loaded_again(
+    classifier: inceptioncli.Classifier,
+    small_weights: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = tmp_path / "w.safetensors"
+    shutil.copy(small_weights, weights)
+    monkeypatch.chdir(tmp_path)
+    first = inceptioncli.load("w.safetensors", device="cpu", crop=0.5)
+    pickled = pickle.dumps(first)
+    monkeypatch.chdir(pictures)
+    again = pickle.loads(pickled)
+    assert list(again.classify("a.jpg")) == list(first.classify("a.jpg"))
+    assert list(again.classify("a.jpg")) != list(classifier.classify("a.jpg"))
+    write_safetensors(weights, random_weights(SMALL_GRAPH, seed=1))
+    with pytest.raises(WeightsError, match="other weights"):
+        pickle.loads(pickled)
+
+
+def test_its_repr_says_what_runs(classifier: inceptioncli.Classifier, small_weights: Path) -> None:
+    assert repr(classifier) == f"<Classifier {str(small_weights)!r} float32 on litert>"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's own exit handlers")
+def test_a_host_programs_standard_error_and_exit_are_its_own(
+    small_weights: Path, pictures: Path
+) -> None:
+    """Descriptor 2 is where it was while the graph runs, and open when the process ends."""
+    code = (
+        "import ctypes, os, sys, threading\n"
+        "libc = ctypes.CDLL(None)\n"
+        "told = ctypes.create_string_buffer(b'the end')\n"
+        "libc.__cxa_atexit(ctypes.cast(libc.perror, ctypes.c_void_p), told, None)\n"
+        "import inceptioncli\n"
+        "before, seen, done = os.fstat(2).st_ino, set(), threading.Event()\n"
+        "def watch():\n"
+        "    while not done.wait(0.001): seen.add(os.fstat(2).st_ino)\n"
+        "threading.Thread(target=watch).start()\n"
+        "classifier = inceptioncli.load(sys.argv[1], device='cpu')\n"
+        "for _ in range(5): list(classifier.classify(sys.argv[2:]))\n"
+        "done.set()\n"
+        "assert seen == {before}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, small_weights, pictures], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"the end" in done.stderr
 
 
 def test_features_of_a_bad_image_raise(classifier: inceptioncli.Classifier, pictures: Path) -> None:

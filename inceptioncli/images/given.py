@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 from inceptioncli.errors import ImageError, UsageError
@@ -47,7 +47,7 @@ def given_inputs(images: Images) -> Inputs:
         return Inputs(map(os.fspath, images))
     if _is_one(images):
         return Inputs((), handed_over=_sources([images]))
-    if isinstance(images, Iterable):
+    if isinstance(images, Iterable) and not isinstance(images, Mapping):
         return Inputs((), handed_over=_sources(images))
     raise _unknown(images)
 

@@ -1,0 +1,136 @@
+"""Runs for Python users: the command line's files, and what happens on the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+
+import inceptioncli
+from inceptioncli import Batch, Record
+from inceptioncli.errors import ExitCode, ForeignOutputError, TooManyFailuresError, UsageError
+from inceptioncli.runs.values import Committed, Waiting
+from tests.conftest import Run as Command
+
+HERE = Batch(workers=0)
+
+
+@pytest.fixture(scope="module")
+def classifier(small_weights: Path, session_cache: Path) -> inceptioncli.Classifier:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INCEPTIONCLI_CACHE", str(session_cache))
+        return inceptioncli.load(small_weights, device="cpu")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_run_tells_what_happens_and_ends_with_a_summary(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "bad.png").write_bytes((pictures / "b.png").read_bytes()[:300])
+    out = tmp_path / "out" / "labels.csv"
+    with classifier.run(pictures, out, batch=HERE) as run:
+        assert run.summary == (0, {})
+        events = list(run)
+    records = [event for event in events if isinstance(event, Record)]
+    assert [Path(record.path).name for record in records] == ["a.jpg", "b.png", "bad.png", "c.webp"]
+    assert all(isinstance(event, Record | Committed | Waiting) for event in events)
+    assert run.summary == (3, {"truncated": 1})
+    assert run.summary.exit_code == ExitCode.SOME_FAILED
+    assert list(pandas.read_csv(out)["path"]) == [record.path for record in records]
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl", "labels.parquet", "features"])
+def test_program_and_command_line_continue_each_other(
+    classifier: inceptioncli.Classifier,
+    small_weights: Path,
+    pictures: Path,
+    run: Command,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    command = ["features", "-e", "Logits"] if name == "features" else ["classify", "-k", "3"]
+    command += ["-w", str(small_weights), str(pictures), "-o"]
+
+    def ours(folder: Path) -> Any:
+        if name == "features":
+            return classifier.run_features(
+                pictures, folder / name, end_points=["Logits"], batch=HERE
+            )
+        return classifier.run([str(pictures)], folder / name, top_k=3, batch=HERE)
+
+    late = pictures / "b.png"
+    late.rename(tmp_path / "b.png")
+    assert ours(tmp_path / "a").finish().ok == 2
+    assert run(*command, tmp_path / "b" / name).returncode == 0
+    shutil.move(tmp_path / "b.png", late)
+    assert run(*command, tmp_path / "a" / name).returncode == 0
+    assert ours(tmp_path / "b").finish() == (3, {})
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_what_is_done_is_kept_when_a_run_is_left(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / "labels.jsonl"
+    with classifier.run(pictures, out, batch=HERE) as run:
+        next(iter(run))
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+    assert json.loads((out.parent / "run.json").read_bytes())["status"] == "unfinished"
+    with classifier.run(pictures, out, batch=HERE) as run:
+        assert sum(isinstance(event, Record) for event in run) == 2
+    assert run.summary == (3, {})
+    with pytest.raises(ForeignOutputError, match="top_k"):
+        classifier.run(pictures, out, top_k=1, batch=HERE)
+    again = classifier.run(pictures, out, top_k=1, batch=HERE._replace(overwrite=True))
+    assert again.finish().ok == 3
+
+
+def test_too_many_failures_end_a_run(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    images = [str(tmp_path / f"{number}.jpg") for number in range(5)]
+    out = tmp_path / "out" / "labels.csv"
+    with pytest.raises(TooManyFailuresError, match="2 failed"):
+        classifier.run(images, out, batch=HERE._replace(max_errors=1)).finish()
+    assert len(pandas.read_csv(out)) == 2
+    kept = classifier.run(images, None, batch=HERE)
+    assert kept.finish() == (0, {"not_found": 5})
+    assert kept.summary.exit_code == ExitCode.NONE_OK
+
+
+def test_features_in_the_same_pass(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    with classifier.run(
+        pictures, tmp_path / "a" / "out.csv", dump=["Logits"], dump_dir=tmp_path / "b", batch=HERE
+    ) as run:
+        records = [event for event in run if isinstance(event, Record)]
+    rows = np.load(tmp_path / "b" / "Logits.npy")
+    np.testing.assert_array_equal(rows, [record.features["Logits"] for record in records])
+    assert all(record.predictions for record in records)
+    with pytest.raises(UsageError, match="go together"):
+        classifier.run(pictures, dump=["Logits"], batch=HERE)
+
+
+def test_pictures_of_a_program_go_into_files(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    named = [(path.name, path.read_bytes()) for path in sorted(pictures.iterdir())]
+    out = tmp_path / "out.jsonl"
+    assert classifier.run(named, out, batch=HERE).finish().ok == 3
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["path"] for line in lines] == ["a.jpg", "b.png", "c.webp"]
+    with classifier.run(iter([*named, ("d.jpg", named[0][1])]), out, batch=HERE) as run:
+        assert [event.path for event in run if isinstance(event, Record)] == ["d.jpg"]
