@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from inceptioncli.pipeline.workers import HEADROOM_BYTES
+
 from tests.reliability import fuzz
 
 

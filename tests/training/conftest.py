@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.renderer import dataset
 from inceptioncli.architecture import Graph
 from inceptioncli.weights.formats.own import write_safetensors
-from renderer import dataset
 from tests.conftest import random_weights
 
 CLASSES = ["analog_clock", "lemon", "school_bus", "soccer_ball"]

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from renderer import backgrounds, clutter, noise, solids
-from renderer.colour import jitter
-from renderer.noise import Field
-from renderer.scene import Layer, Scene, stand
+from demo.renderer import backgrounds, clutter, noise, solids
+from demo.renderer.colour import jitter
+from demo.renderer.noise import Field
+from demo.renderer.scene import Layer, Scene, stand
 
 GOLDEN = (1 + math.sqrt(5)) / 2
 

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from renderer import backgrounds, clutter, noise, solids
-from renderer.colour import LEAF, Colour, darker, jitter, mix
-from renderer.noise import Field
-from renderer.scene import Layer, Pose, Scene, ellipse, stand, turned
+from demo.renderer import backgrounds, clutter, noise, solids
+from demo.renderer.colour import LEAF, Colour, darker, jitter, mix
+from demo.renderer.noise import Field
+from demo.renderer.scene import Layer, Pose, Scene, ellipse, stand, turned
 
 BOARDS = (backgrounds.wood, backgrounds.cloth, backgrounds.plaster, backgrounds.cloth)
 

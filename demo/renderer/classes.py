@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from renderer import aloft, balls, desk, fruit, garden, street
-from renderer.scene import Scene
+from demo.renderer import aloft, balls, desk, fruit, garden, street
+from demo.renderer.scene import Scene
 
 
 class ImageNetClass(NamedTuple):

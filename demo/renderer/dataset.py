@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from renderer import render
-from renderer.classes import CLASSES
+from demo.renderer import render
+from demo.renderer.classes import CLASSES
 
 JPEG_QUALITIES = (50, 96)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from renderer import render
+from demo.renderer import render
 
 ORIENTATION = 0x0112
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from renderer import light
-from renderer.noise import Field
-from renderer.scene import Layer, Scene
+from demo.renderer import light
+from demo.renderer.noise import Field
+from demo.renderer.scene import Layer, Scene
 
 # From the coordinates on the body to its colours, shape (rows, columns, 3), 0 to 255.
 BallPaint = Callable[[Field, Field, Field], Field]

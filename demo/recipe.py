@@ -1,6 +1,6 @@
-"""Demo owns the recipe of the model in the package: render, train, convert, measure.
+"""Recipe owns the making of the model in the package: render, train, convert, measure.
 
-    python -m renderer.demo WORK_FOLDER
+    python -m demo.recipe WORK_FOLDER
 
 Everything goes through the `inceptioncli` command line, as it would for anyone's own classes; an
 interrupted recipe goes on where it stopped. It writes `inceptioncli/data/demo.safetensors` and
@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from renderer import DEFAULT_SIZE, dataset
-from renderer.classes import CLASSES
+from demo.renderer import DEFAULT_SIZE, dataset
+from demo.renderer.classes import CLASSES
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "inceptioncli" / "data" / "demo.safetensors"
@@ -46,7 +46,7 @@ class Answer(NamedTuple):
 
 def main() -> None:
     """Runs the recipe."""
-    parser = argparse.ArgumentParser(prog="python -m renderer.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.recipe", description=__doc__)
     parser.add_argument("work", type=Path, help="folder for pictures and intermediate files")
     work: Path = parser.parse_args().work
     work.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def _report(work: Path, head: Path) -> str:
     weakest = "\n".join(rows) or "| none | | |"
     return f"""# The demo model
 
-Made by `python -m renderer.demo WORK_FOLDER`, which writes this page too.
+Made by `python -m demo.recipe WORK_FOLDER`, which writes this page too.
 
 `--weights demo` is a small model of {len(SEEN)} drawn classes (InceptionV3 at a quarter of its width, float16,
 {MODEL.stat().st_size / 1e6:.1f} MB) for trying the program without a network. It has seen drawings only: it is no
@@ -167,7 +167,7 @@ replacement for `imagenet`, and what it says of a photograph means little.
 
 ## Recipe
 
-`python -m renderer dataset` draws {TRAINING_IMAGES} pictures of each class; then
+`python -m demo.renderer dataset` draws {TRAINING_IMAGES} pictures of each class; then
 
     inceptioncli train PICTURES -o demo.safetensors --mode full --from none --depth-multiplier 0.25 --epochs {EPOCHS}
     inceptioncli weights convert --dtype float16 demo.safetensors inceptioncli/data/demo.safetensors

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from renderer.noise import Field
+from demo.renderer.noise import Field
 
 
 class Light(NamedTuple):

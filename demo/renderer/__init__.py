@@ -6,9 +6,9 @@ Everything in a picture follows from its class and its seed: the same two give t
 import numpy as np
 from PIL import Image
 
-from renderer import lens
-from renderer.classes import CLASSES
-from renderer.scene import Scene
+from demo.renderer import lens
+from demo.renderer.classes import CLASSES
+from demo.renderer.scene import Scene
 
 __all__ = ["CLASSES", "DEFAULT_SIZE", "render"]
 

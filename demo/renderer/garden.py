@@ -5,10 +5,10 @@ import math
 import numpy as np
 from PIL import Image
 
-from renderer import backgrounds, clutter, noise, solids
-from renderer.colour import LEAF, Colour, darker, jitter, mix
-from renderer.noise import Field
-from renderer.scene import SUPERSAMPLE, Layer, Scene, ellipse, stand, turned
+from demo.renderer import backgrounds, clutter, noise, solids
+from demo.renderer.colour import LEAF, Colour, darker, jitter, mix
+from demo.renderer.noise import Field
+from demo.renderer.scene import SUPERSAMPLE, Layer, Scene, ellipse, stand, turned
 
 
 def daisy(scene: Scene) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from demo.renderer import dataset, render
+from demo.renderer.classes import CLASSES
+from demo.renderer.samples import SAMPLES
 from inceptioncli.labels import imagenet_labels
-from renderer import dataset, render
-from renderer.classes import CLASSES
-from renderer.samples import SAMPLES
 
 SAMPLE_IMAGES = Path(__file__).parents[2] / "sample_images"
 
@@ -33,7 +33,7 @@ def test_every_class_is_drawn_the_same_for_the_same_seed(class_name: str) -> Non
 
 
 def test_the_sample_images_are_what_the_renderer_draws(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "renderer", "samples", str(tmp_path)]
+    command = [sys.executable, "-m", "demo.renderer", "samples", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, cwd=SAMPLE_IMAGES.parent)
     drawn = sorted(path.name for path in tmp_path.iterdir())
     assert drawn == sorted(path.name for path in SAMPLE_IMAGES.iterdir())

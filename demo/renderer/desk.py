@@ -5,10 +5,21 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from renderer import backgrounds, clutter, noise, solids
-from renderer.colour import BLACK, STEEL, TIMBER, WHITE, Colour, darker, hue, jitter, mix, vivid
-from renderer.noise import Field
-from renderer.scene import Layer, Pose, Scene, arc, rounded, stand
+from demo.renderer import backgrounds, clutter, noise, solids
+from demo.renderer.colour import (
+    BLACK,
+    STEEL,
+    TIMBER,
+    WHITE,
+    Colour,
+    darker,
+    hue,
+    jitter,
+    mix,
+    vivid,
+)
+from demo.renderer.noise import Field
+from demo.renderer.scene import Layer, Pose, Scene, arc, rounded, stand
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 INKS: tuple[Colour, ...] = ((36, 48, 120), (40, 40, 44), (30, 30, 34), (120, 30, 40))

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from renderer import backgrounds, noise, solids
-from renderer.colour import BLACK, STEEL, WHITE, Colour, darker, jitter, mix
-from renderer.noise import Field
-from renderer.scene import Layer, Pose, Scene, arc, ellipse, rounded
+from demo.renderer import backgrounds, noise, solids
+from demo.renderer.colour import BLACK, STEEL, WHITE, Colour, darker, jitter, mix
+from demo.renderer.noise import Field
+from demo.renderer.scene import Layer, Pose, Scene, arc, ellipse, rounded
 
 LAMPS: tuple[Colour, ...] = ((255, 56, 44), (255, 186, 40), (60, 232, 130))
 ROADS = (

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from renderer.colour import LEAF, darker, jitter, mix, vivid
-from renderer.scene import Layer, Scene, ellipse, rounded, stand
+from demo.renderer.colour import LEAF, darker, jitter, mix, vivid
+from demo.renderer.scene import Layer, Scene, ellipse, rounded, stand
 
 Litter = Callable[[Scene, Layer], None]
 

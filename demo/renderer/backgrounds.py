@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from renderer import noise
-from renderer.colour import Colour, darker, hue, jitter, mix, vivid
-from renderer.noise import Field
-from renderer.scene import SUPERSAMPLE, Scene
+from demo.renderer import noise
+from demo.renderer.colour import Colour, darker, hue, jitter, mix, vivid
+from demo.renderer.noise import Field
+from demo.renderer.scene import SUPERSAMPLE, Scene
 
 Background = Callable[[Scene], None]
 

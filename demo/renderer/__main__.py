@@ -1,15 +1,15 @@
-"""`python -m renderer samples|dataset`: the pictures that the project shows and trains on."""
+"""`python -m demo.renderer samples|dataset`: the pictures that the project shows and trains on."""
 
 import argparse
 from pathlib import Path
 
-from renderer import DEFAULT_SIZE, dataset, samples
-from renderer.classes import CLASSES
+from demo.renderer import DEFAULT_SIZE, dataset, samples
+from demo.renderer.classes import CLASSES
 
 
 def main() -> None:
     """Parses the command line and draws."""
-    parser = argparse.ArgumentParser(prog="python -m renderer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.renderer", description=__doc__)
     commands = parser.add_subparsers(required=True)
 
     command = commands.add_parser("samples", help="the pictures of sample_images/")

@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from demo import recipe
+from demo.renderer import dataset, render
 from inceptioncli.classifier import Classifier, load
 from inceptioncli.engine.select import prepare_tensorflow
 from inceptioncli.labels import imagenet_labels
 from inceptioncli.weights import collection, registry
-from renderer import dataset, demo, render
 from tests.conftest import Run
 
-SAMPLE_IMAGES = Path(__file__).parents[1] / "sample_images"
+SAMPLE_IMAGES = Path(__file__).parents[2] / "sample_images"
 
 
 def test_it_is_what_the_registry_says() -> None:
@@ -26,7 +27,7 @@ def test_it_is_what_the_registry_says() -> None:
     assert verified.sha256 == entry.sha256
     assert verified.path.stat().st_size == entry.bytes <= 5_000_000
     model = verified.weights.model
-    assert model.graph.classes == entry.classes == len(demo.SEEN) >= 16
+    assert model.graph.classes == entry.classes == len(recipe.SEEN) >= 16
     assert model.graph.depth_multiplier == 0.25
     assert set(model.class_labels) < set(imagenet_labels())
     assert model.training is not None
@@ -50,7 +51,7 @@ def fresh_renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four pictures of each class, from seeds that neither training nor the report has seen."""
     folder = tmp_path_factory.mktemp("fresh")
     dataset.write(
-        folder, classes=demo.SEEN, seeds=range(5_000_000, 5_000_004), size=(299, 299), jobs=2
+        folder, classes=recipe.SEEN, seeds=range(5_000_000, 5_000_004), size=(299, 299), jobs=2
     )
     return folder
 
@@ -66,7 +67,7 @@ def test_it_generalises_alike_on_all_engines(fresh_renders: Path) -> None:
         for name, classifier in classifiers.items()
     }
     exact = probabilities["float32"]
-    truth = np.repeat(np.arange(len(demo.SEEN)), 4)  # folders and classes: by WordNet id, both
+    truth = np.repeat(np.arange(len(recipe.SEEN)), 4)  # folders and classes: by WordNet id, both
     assert (exact.argmax(axis=1) == truth).mean() >= 0.97
     assert (probabilities["int8"].argmax(axis=1) == exact.argmax(axis=1)).mean() >= 0.99
     assert (probabilities["tensorflow"].argmax(axis=1) == exact.argmax(axis=1)).all()
@@ -74,7 +75,7 @@ def test_it_generalises_alike_on_all_engines(fresh_renders: Path) -> None:
 
 
 def test_scaled_decoding_changes_no_first_class(tmp_path: Path) -> None:
-    for name in demo.SEEN:
+    for name in recipe.SEEN:
         large = render(name, 123_456).resize((1600, 1200), Image.Resampling.BICUBIC)
         large.save(tmp_path / f"{name}.jpg", quality=90)
     tops = []

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from renderer import backgrounds, solids
-from renderer.colour import Colour, darker, hue, jitter, mix, vivid
-from renderer.noise import Field
-from renderer.scene import Layer, Pose, Scene, arc, turned
+from demo.renderer import backgrounds, solids
+from demo.renderer.colour import Colour, darker, hue, jitter, mix, vivid
+from demo.renderer.noise import Field
+from demo.renderer.scene import Layer, Pose, Scene, arc, turned
 
 
 def balloon(scene: Scene) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
-from renderer import light
-from renderer.colour import Colour
+from demo.renderer import light
+from demo.renderer.colour import Colour
 
 SUPERSAMPLE = 2
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from renderer.colour import darker, mix, vivid
-from renderer.scene import SUPERSAMPLE, Scene
+from demo.renderer.colour import darker, mix, vivid
+from demo.renderer.scene import SUPERSAMPLE, Scene
 
 
 def photograph(scene: Scene) -> Image.Image:
