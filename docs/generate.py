@@ -26,7 +26,9 @@ def _sections(command: click.Command, path: str) -> list[str]:
     sections = [f"\n## {path}\n\n```\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            sections += _sections(command.commands[name], f"{path} {name}")
+            below = command.get_command(context, name)
+            assert below is not None
+            sections += _sections(below, f"{path} {name}")
     return sections
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 # What start-up makes lives to the end: looking for garbage in it, or taking it apart at the end
 # object by object, is for nothing, and together a fifth of the time of a warm run on one image.
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 200_000
 
 
 def main() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import logging
 import os
@@ -15,18 +16,30 @@ from typing import NoReturn
 import click
 
 from inceptioncli import __version__
-from inceptioncli.cli.classify import classify
-from inceptioncli.cli.features import features
-from inceptioncli.cli.model import model
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
-from inceptioncli.cli.train import train
-from inceptioncli.cli.weights import weights
 from inceptioncli.errors import ExitCode, InceptionError
 from inceptioncli.noise import claim_process
 from inceptioncli.terminal import printable
 
+_COMMANDS = ("classify", "features", "model", "train", "weights")
+
+
+class _Commands(click.Group):
+    """Commands whose modules, each named as its command, are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"inceptioncli.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
 
 @click.group(
+    cls=_Commands,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
@@ -40,10 +53,6 @@ def cli() -> None:
 
     Classify a picture:  inceptioncli classify photo.jpg
     """
-
-
-for _command in (classify, features, train, model, weights):
-    cli.add_command(_command)
 
 
 def run() -> NoReturn:

@@ -13,7 +13,10 @@ from inceptioncli.cli.program import cli
 def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
             yield from commands(below, *path, name)
 
 
@@ -36,5 +39,6 @@ def test_options_are_named_for_their_environment_variables(
 
 def test_the_graphs_options_are_the_same_everywhere() -> None:
     shared = {"weights", "labels", "device", "precision", "crop", "offline"}
-    names = {parameter.name for parameter in cli.commands["classify"].params}
+    (classify,) = (command for path, command in commands(cli) if path == ("classify",))
+    names = {parameter.name for parameter in classify.params}
     assert shared <= names
