@@ -16,6 +16,12 @@ PRECISIONS = ("float32", "int8", "bfloat16", "float16")
 CPU_PRECISIONS = ("float32", "int8")
 GPU_PRECISIONS = ("float32", "bfloat16", "float16")
 
+# What the compiled file calls its two graphs (the last end point alone; all of them) and their
+# input. Outputs have the names of their end points.
+PREDICTIONS_SIGNATURE = "predictions"
+END_POINTS_SIGNATURE = "end_points"
+INPUT_NAME = "images"
+
 
 class Engine(Protocol):
     """Something that runs one graph."""
