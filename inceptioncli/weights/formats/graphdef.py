@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inceptioncli.summary import Shape
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class Constant(NamedTuple):
