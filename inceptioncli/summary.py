@@ -97,6 +97,17 @@ def variable_suffixes(conv: Conv) -> tuple[str, ...]:
     return ("BatchNorm/beta", "BatchNorm/moving_mean", "BatchNorm/moving_variance")
 
 
+def windows(layer: Conv | Pool, height: int, width: int) -> tuple[int, int]:
+    """Height and width of what a layer makes of a feature map: so many windows fit on it."""
+
+    def count(side: int, window: int) -> int:
+        if layer.padding == "SAME":
+            return math.ceil(side / layer.stride)
+        return (side - window) // layer.stride + 1
+
+    return count(height, layer.kernel[0]), count(width, layer.kernel[1])
+
+
 def _convolutions(graph: Graph) -> Sequence[tuple[Conv, LayerSummary]]:
     ops = _ShapeOps()
     walk(graph, _Traced((graph.image_size, graph.image_size, 3)), ops)
@@ -119,7 +130,7 @@ class _ShapeOps:
         return x.shape[0], x.shape[1]
 
     def conv(self, x: _Traced, layer: Conv) -> _Traced:
-        output = (*self._windows(x, layer), layer.filters)
+        output = (*windows(layer, *x.shape[:2]), layer.filters)
         kernel = (*layer.kernel, x.shape[2], layer.filters)
         weights = math.prod(kernel)
         self.convs.append(layer)
@@ -137,7 +148,7 @@ class _ShapeOps:
         return _Traced(output, len(self.layers))
 
     def pool(self, x: _Traced, layer: Pool) -> _Traced:
-        return _Traced((*self._windows(x, layer), x.shape[2]), len(self.layers))
+        return _Traced((*windows(layer, *x.shape[:2]), x.shape[2]), len(self.layers))
 
     def concat(self, xs: Sequence[_Traced]) -> _Traced:
         channels = sum(x.shape[2] for x in xs)
@@ -151,12 +162,3 @@ class _ShapeOps:
 
     def softmax(self, x: _Traced) -> _Traced:
         return x
-
-    @staticmethod
-    def _windows(x: _Traced, layer: Conv | Pool) -> tuple[int, int]:
-        def count(side: int, window: int) -> int:
-            if layer.padding == "SAME":
-                return math.ceil(side / layer.stride)
-            return (side - window) // layer.stride + 1
-
-        return count(x.shape[0], layer.kernel[0]), count(x.shape[1], layer.kernel[1])

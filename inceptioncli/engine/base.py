@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# What the compiled file calls its two graphs (the last end point alone; all of them) and their
+# input. Outputs have the names of their end points.
+PREDICTIONS_SIGNATURE = "predictions"
+END_POINTS_SIGNATURE = "end_points"
+INPUT_NAME = "images"
+
 
 class Engine(Protocol):
     """Something that runs one graph."""

@@ -42,7 +42,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
     Raises:
         WeightsError: there is nothing that can be read.
     """
-    from inceptioncli.weights.formats.slim import checkpoint_prefix
+    from inceptioncli.weights.formats.checkpoint import checkpoint_prefix
 
     prefix = checkpoint_prefix(path)
     if prefix is not None:
@@ -76,7 +76,7 @@ def identify(path: Path) -> Layout:
     if tail == _TABLE_MAGIC:
         return "slim-checkpoint"
     if head.startswith(_GZIP_MAGIC):
-        from inceptioncli.weights.formats.slim import archived_layout
+        from inceptioncli.weights.formats.archive import archived_layout
 
         return archived_layout(path)
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8:
@@ -114,11 +114,11 @@ def _open(layout: Layout, path: Path) -> AbstractContextManager[Found]:
 
             return open_keras(path)
         case "slim-checkpoint":
-            from inceptioncli.weights.formats.slim import open_checkpoint
+            from inceptioncli.weights.formats.checkpoint import open_checkpoint
 
             return open_checkpoint(path)
         case "slim-frozen":
-            from inceptioncli.weights.formats.slim import open_frozen_graph
+            from inceptioncli.weights.formats.frozen import open_frozen_graph
 
             return open_frozen_graph(path)
         case "safetensors":

@@ -45,6 +45,19 @@ _BY_CLASS = tuple(
 _AUX_CONV = re.compile(rf"{SCOPE}/{AUX_END_POINT}/Conv2d_2a_(\d+)x\d+/weights")
 
 
+def is_slim_variable(name: str, path: Path) -> bool:
+    """Whether a name in a file of slim's is one of the network's variables.
+
+    Raises:
+        WeightsError: it is one that the network here does not have.
+    """
+    if not name.startswith(f"{SCOPE}/"):
+        return False
+    if name.endswith("/BatchNorm/gamma"):
+        raise WeightsError(f"{path}: {name} found; InceptionV3's batch norm has no gamma here")
+    return True
+
+
 def graph_of(found: Found, path: Path) -> Graph:
     """The graph whose variables these are, as far as names and shapes tell.
 
