@@ -119,7 +119,7 @@ def test_litert_finds_the_signatures_by_name(file: Path) -> None:
             "outputs": sorted(SMALL_WITH_AUX.end_points),
         },
     }
-    image = images_for(SMALL_WITH_AUX)[:1]
+    image = images_for(SMALL_WITH_AUX)[:1] / np.float32(127.5) - 1
     alone = interpreter.get_signature_runner(PREDICTIONS_SIGNATURE)(images=image)
     among = interpreter.get_signature_runner(END_POINTS_SIGNATURE)(images=image)
     assert alone["Predictions"].shape == (1, 5)
