@@ -18,13 +18,14 @@ import click
 from inceptioncli.choices import TIMEOUT_S
 from inceptioncli.cli.options import Inputs, collected
 from inceptioncli.errors import ExitCode, OutputError, TooManyFailuresError
+from inceptioncli.records import Record
 from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
     from inceptioncli.classifier import Classifier
     from inceptioncli.images.sources import Source
+    from inceptioncli.output.base import Output
     from inceptioncli.output.store import Store
-    from inceptioncli.pipeline import Result
     from inceptioncli.pipeline.layout import Layout
     from inceptioncli.pipeline.recipe import FeatureOptions, Ranking
 
@@ -108,24 +109,26 @@ def work_through(
     found: Found,
     classifier: Classifier,
     batch: Batch,
-    keep: Callable[[Result], None],
+    output: Output,
     *,
     ranking: Ranking | None,
     features: FeatureOptions,
-    store: Store | None,
+    in_files: bool = True,
     show_progress: bool = True,
+    tell: Callable[[Record], None] = lambda record: None,
 ) -> int:
-    """Runs the graph on all inputs that have no record in the store yet, and says how it went.
+    """Runs the graph on all inputs that have no record in the output yet, and says how it went.
 
     Args:
         found: the inputs.
         classifier: what runs.
         batch: the user's options.
-        keep: writes a result.
+        output: where records go.
         ranking: which predictions are wanted.
         features: which features are wanted.
-        store: where results are kept, if in files.
+        in_files: whether the output is kept, and can be continued.
         show_progress: results themselves do not show it.
+        tell: says what the output does not of a record.
 
     Returns:
         The exit code.
@@ -133,24 +136,20 @@ def work_through(
     Raises:
         TooManyFailuresError: more than ``batch.max_errors``.
     """
-    inputs, counts = found.sources, Counter[str | None]()
-    if store is not None:
-        found.known = store.ledger.knows
-        inputs = store.ledger.new(found.sources)
-        counts.update(store.ledger.counts)
+    ledger = output.ledger
+    found.known = ledger.knows
 
     def tick() -> None:
         progress.refresh()
-        if store is not None:
-            store.commit_if_due()
+        output.commit_if_due()
 
     with contextlib.ExitStack() as stack:
-        progress = Progress(found.inputs, counts.total(), shown=show_progress)
+        progress = Progress(found.inputs, ledger.counts.total(), shown=show_progress)
         stack.callback(progress.close)
-        layout = _layout(found, classifier, batch, in_files=store is not None)
-        alone = layout.workers == 0 and store is None
+        layout = _layout(found, classifier, batch, in_files=in_files)
+        alone = layout.workers == 0 and not in_files
         results = classifier.run(
-            inputs,
+            ledger.new(found.sources),
             layout,
             ranking=ranking,
             features=features,
@@ -158,18 +157,18 @@ def work_through(
             while_waiting=None if alone else tick,
         )
         stack.enter_context(contextlib.closing(results))
-        going_on = "; a higher one goes on from here" if store is not None else ""
-        _check_failures(counts, batch.max_errors, going_on)
+        going_on = "; a higher one goes on from here" if in_files else ""
+        _check_failures(ledger.counts, batch.max_errors, going_on)
         for result in results:
-            keep(result)
-            counts[result.failure.code if result.failure else None] += 1
-            progress.show(counts)
-            if result.failure is not None:
-                _check_failures(counts, batch.max_errors, going_on)
-        if store is not None:
-            store.finish()
-            counts = store.ledger.counts
-    return _summarize(counts)
+            record = Record(result.path, result.predictions, result.failure, result.features)
+            output.append(record)
+            tell(record)
+            output.commit_if_due()
+            progress.show(ledger.counts)
+            if not record.ok:
+                _check_failures(ledger.counts, batch.max_errors, going_on)
+        output.finish()
+    return _summarize(ledger.counts)
 
 
 @contextlib.contextmanager
@@ -179,7 +178,7 @@ def continuable(store: Store, name: str, batch: Batch) -> Iterator[Store]:
         with store:
             yield store
     except (KeyboardInterrupt, SystemExit, OutputError):
-        count = store.committed
+        count = store.ledger.committed
         told = f"{printable(name)}: {count:,} record{'' if count == 1 else 's'}; the same command "
         told += "without --overwrite continues" if batch.overwrite else "continues"
         click.echo(told, err=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from inceptioncli.choices import FORMATS
 from inceptioncli.cli.batch import Batch, Found, batch_options, continuable, work_through
 from inceptioncli.cli.options import (
     GraphOptions,
@@ -18,12 +18,17 @@ from inceptioncli.cli.options import (
     graph_options,
     input_options,
 )
+from inceptioncli.output.formats import FILE_FORMATS, FORMATS, STREAM_FORMATS, stream_lines
 from inceptioncli.records import Record
 from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
-    from inceptioncli.output import Writer
-    from inceptioncli.pipeline import Result
+    from inceptioncli.output.base import Output
+    from inceptioncli.output.formats import Format
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 @click.command()
@@ -47,9 +52,9 @@ if TYPE_CHECKING:
 @click.option(
     "-f",
     "--format",
-    type=click.Choice(FORMATS),
-    help="Format of the results: on standard output text, jsonl, json or csv; in a file jsonl, "
-    "csv or parquet.  [default: text; of a file, what its suffix says]",
+    type=click.Choice(tuple(FORMATS)),
+    help=f"Format of the results: on standard output {_either(STREAM_FORMATS)}; in a file "
+    f"{_either(FILE_FORMATS)}.  [default: text; of a file, what its suffix says]",
 )
 @click.option(
     "-o",
@@ -97,10 +102,11 @@ def classify(
     inputs.check()
     _check_outputs(format, output, dump, dump_dir, batch)
 
-    from inceptioncli.output import file_format, open_table, open_writer
-
+    wanted: Format | None = None
     if output is not None:
-        format = file_format(output, format)
+        from inceptioncli.output.targets import file_format
+
+        wanted = file_format(output, format)
     found = Found(inputs, graph.device)
     classifier = graph.load(found.at_least)
     ranking = classifier.ranking(top_k, threshold)
@@ -110,52 +116,56 @@ def classify(
         "command": "classify",
         "top_k": top_k,
         "threshold": threshold,
-        "format": format if output else None,
+        "format": wanted.name if wanted else None,
         "dump": features.end_points,
         # The arrays belong to one table.
         "output": str(output) if output and dump_dir else None,
         "dump_dir": str(dump_dir) if dump_dir else None,
     }
-    with contextlib.ExitStack() as stack:
-        store: Store | None = None
-        writer: Writer | None = None
-        if output is not None or dump_dir is not None:
-            from inceptioncli.output.store import Arrays, Store
+    store: Store | None = None
+    if output is not None or dump_dir is not None:
+        from inceptioncli.output.store import Store
+        from inceptioncli.output.targets import Arrays, Table, Target
 
-            store = Store(
-                {**classifier.provenance(), "options": options, **inputs.provenance()},
-                table=open_table(output, format, columns) if output and format else None,
-                arrays=Arrays(dump_dir, classifier.row_shapes(features), features.dtype)
-                if dump_dir
-                else None,
-                overwrite=batch.overwrite,
-                again=output is None,
-                retry_errors=batch.retry_errors,
-            )
-            stack.enter_context(continuable(store, str(output), batch) if output else store)
-        if output is None:
-            writer = open_writer(format or "text", sys.stdout.buffer, columns)
-            stack.callback(writer.close)  # An interrupted array is an array all the same.
+        targets: list[Target] = []
+        if output is not None and wanted is not None:
+            targets.append(Table.at(output, wanted, columns))
+        if dump_dir is not None:
+            shapes = classifier.row_shapes(features)
+            targets.append(Arrays(dump_dir, shapes, features.dtype))
+        store = Store(
+            {**classifier.provenance(), "options": options, **inputs.provenance()},
+            *targets,
+            overwrite=batch.overwrite,
+            again=output is None,
+            retry_errors=batch.retry_errors,
+        )
+    records: Output
+    opened: contextlib.AbstractContextManager[object]
+    if output is not None and store is not None:
+        records, opened = store, continuable(store, str(output), batch)
+    else:
+        from inceptioncli.output.streams import Shown, StreamWriter
 
-        def keep(result: Result) -> None:
-            record = Record(result.path, result.predictions, result.failure)
-            if writer is not None:
-                writer.write(record)
-                if record.failure is not None and format in (None, "text"):
-                    code, message = record.failure
-                    click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
-            if store is not None:
-                store.append(record, result.features)
+        writer = StreamWriter(sys.stdout.buffer, stream_lines(format or "text", columns))
+        records = opened = Shown(store, writer) if store else writer
 
+    def tell(record: Record) -> None:
+        if record.failure is not None and output is None and format in (None, "text"):
+            code, message = record.failure
+            click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
+
+    with opened:
         return work_through(
             found,
             classifier,
             batch,
-            keep,
+            records,
             ranking=ranking,
             features=features,
-            store=store,
+            in_files=store is not None,
             show_progress=output is not None or not sys.stdout.isatty(),
+            tell=tell,
         )
 
 
@@ -172,5 +182,5 @@ def _check_outputs(
         raise click.UsageError("--retry-errors goes with --output.")
     if batch.overwrite and output is None and dump_dir is None:
         raise click.UsageError("--overwrite goes with --output or --dump-dir.")
-    if output is None and format == "parquet":
-        raise click.UsageError("-f parquet goes with --output.")
+    if output is None and format is not None and format not in STREAM_FORMATS:
+        raise click.UsageError(f"-f {format} goes with --output.")

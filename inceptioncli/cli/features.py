@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +15,6 @@ from inceptioncli.cli.options import (
     graph_options,
     input_options,
 )
-from inceptioncli.records import Record
-
-if TYPE_CHECKING:
-    from inceptioncli.pipeline import Result
 
 
 @click.command()
@@ -78,7 +73,8 @@ def features(
     """
     inputs.check()
 
-    from inceptioncli.output.store import Arrays, Store
+    from inceptioncli.output.store import Store
+    from inceptioncli.output.targets import Arrays
 
     found = Found(inputs, graph.device)
     classifier = graph.load(found.at_least)
@@ -86,15 +82,10 @@ def features(
     options = {"command": "features", **wanted._asdict()}
     store = Store(
         {**classifier.provenance(), "options": options, **inputs.provenance()},
-        arrays=Arrays(output, classifier.row_shapes(wanted), dtype),
+        Arrays(output, classifier.row_shapes(wanted), dtype),
         overwrite=batch.overwrite,
         retry_errors=batch.retry_errors,
     )
 
-    def keep(result: Result) -> None:
-        store.append(Record(result.path, failure=result.failure), result.features)
-
     with continuable(store, str(output), batch):
-        return work_through(
-            found, classifier, batch, keep, ranking=None, features=wanted, store=store
-        )
+        return work_through(found, classifier, batch, store, ranking=None, features=wanted)
