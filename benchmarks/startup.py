@@ -39,7 +39,8 @@ phase("import Pillow")
 import ai_edge_litert.compiled_model
 phase("import LiteRT")
 import inceptioncli.classifier, inceptioncli.images.decode, inceptioncli.engine.litert
-import inceptioncli.engine.packing, inceptioncli.pipeline.inference, inceptioncli.output
+import inceptioncli.engine.packing, inceptioncli.pipeline.inference
+import inceptioncli.output.streams, inceptioncli.output.text
 phase("import the rest of ours")
 classifier = inceptioncli.load(weights, device="cpu", precision=precision)
 phase("find the compiled graph, check it and its weights")

@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-# Of results: on standard output, as they come; in files, which can be continued.
-STREAM_FORMATS = ("text", "jsonl", "json", "csv")
-FILE_FORMATS = ("jsonl", "csv", "parquet")
-FORMATS = tuple(dict.fromkeys((*STREAM_FORMATS, *FILE_FORMATS)))
-
 # Of features: over the spatial positions, and of each number.
 POOLS = ("none", "avg", "max")
 DTYPES = ("float32", "float16")

@@ -15,13 +15,13 @@ from inceptioncli.images.given import given_inputs
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label, check_count, read_labels
+from inceptioncli.output.base import Output
 from inceptioncli.pipeline import Pipeline, layout
 from inceptioncli.pipeline.inference import Products
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.products.features import features_of
 from inceptioncli.products.predictions import predictions_of
 from inceptioncli.records import Record
-from inceptioncli.runs.outputs import Output
 from inceptioncli.runs.run import Run
 from inceptioncli.runs.stores import open_features, open_predictions, provenance
 from inceptioncli.runs.values import Batch

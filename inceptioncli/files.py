@@ -51,6 +51,23 @@ def remove_orphans(target: Path) -> None:
         orphan.unlink(missing_ok=True)
 
 
+def beside(path: Path, purpose: str) -> Path:
+    """A hidden name in the same folder, for what a file needs while it is written."""
+    return path.with_name(f".{path.name}.{purpose}")
+
+
+def remove(path: Path) -> None:
+    """Removes a file if it is there.
+
+    Raises:
+        OutputError: it can't be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed: {error.strerror or error}") from error
+
+
 def cannot_write(path: Path, error: Exception, advice: str = "") -> OutputError:
     """The error for a file or folder that can't be written, with what to do about it."""
     reason = getattr(error, "strerror", None) or error

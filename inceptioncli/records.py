@@ -67,3 +67,8 @@ class Record(NamedTuple):
     def ok(self) -> bool:
         """Whether the input was classified."""
         return self.failure is None
+
+    @property
+    def code(self) -> str | None:
+        """The failure's code, None if the input was classified."""
+        return self.failure.code if self.failure else None

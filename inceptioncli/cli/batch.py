@@ -84,13 +84,13 @@ def work_through(
         if output is not None:
             stack.enter_context(_continuable(run, output, batch))
         stack.enter_context(run)
-        progress = Progress(inputs, run.output.counts.total(), shown=show_progress)
+        progress = Progress(inputs, run.output.ledger.counts.total(), shown=show_progress)
         stack.callback(progress.close)
         for event in run:
             if isinstance(event, Record):
                 if show is not None:
                     show(event)
-                progress.show(run.output.counts)
+                progress.show(run.output.ledger.counts)
             else:
                 progress.refresh()
     return _summarize(run.summary)
@@ -102,7 +102,7 @@ def _continuable(run: Run, name: str, batch: Batch) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit, OutputError):
-        count = run.output.committed
+        count = run.output.ledger.committed
         told = f"{printable(name)}: {count:,} record{'' if count == 1 else 's'}; the same command "
         told += "without --overwrite continues" if batch.overwrite else "continues"
         click.echo(told, err=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 
 import click
 
-from inceptioncli.choices import FORMATS
 from inceptioncli.cli.batch import batch_options, work_through
 from inceptioncli.cli.options import (
     GraphOptions,
@@ -17,6 +15,7 @@ from inceptioncli.cli.options import (
     graph_options,
     input_options,
 )
+from inceptioncli.output.formats import FORMATS, STREAM_FORMATS, stream_lines
 from inceptioncli.records import Record
 from inceptioncli.runs.values import Batch
 from inceptioncli.terminal import printable
@@ -43,7 +42,7 @@ from inceptioncli.terminal import printable
 @click.option(
     "-f",
     "--format",
-    type=click.Choice(FORMATS),
+    type=click.Choice(list(FORMATS)),
     help="Format of the results: on standard output text, jsonl, json or csv; in a file jsonl, "
     "csv or parquet.  [default: text; of a file, what its suffix says]",
 )
@@ -92,14 +91,12 @@ def classify(
     """
     inputs = named.open()
     _check_outputs(format, output, dump, dump_dir, batch)
-
-    from inceptioncli.output import file_format, open_writer
+    from inceptioncli.output.streams import StreamWriter
+    from inceptioncli.output.targets import file_format
 
     if output is not None:
-        format = file_format(output, format)  # Before weights are fetched for nothing.
-    classifier = graph.load(inputs)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(classifier)
+        file_format(output, format)  # Before weights are fetched for nothing.
+    with graph.load(inputs) as classifier:
         run = classifier.run(
             inputs,
             output,
@@ -113,8 +110,7 @@ def classify(
         if output is not None:
             return work_through(run, inputs, batch, output=str(output))
         columns = min(top_k, len(classifier.labels))
-        writer = open_writer(format or "text", sys.stdout.buffer, columns)
-        stack.callback(writer.close)  # An interrupted array is an array all the same.
+        lines = stream_lines(format or "text", columns)
 
         def show(record: Record) -> None:
             writer.write(record)
@@ -122,14 +118,15 @@ def classify(
                 code, message = record.failure
                 click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
 
-        return work_through(
-            run,
-            inputs,
-            batch,
-            output=None,
-            show=show,
-            show_progress=not sys.stdout.isatty(),
-        )
+        with StreamWriter(sys.stdout.buffer, lines) as writer:
+            return work_through(
+                run,
+                inputs,
+                batch,
+                output=None,
+                show=show,
+                show_progress=not sys.stdout.isatty(),
+            )
 
 
 def _check_outputs(
@@ -145,5 +142,5 @@ def _check_outputs(
         raise click.UsageError("--retry-errors goes with --output.")
     if batch.overwrite and output is None and dump_dir is None:
         raise click.UsageError("--overwrite goes with --output or --dump-dir.")
-    if output is None and format == "parquet":
-        raise click.UsageError("-f parquet goes with --output.")
+    if output is None and format is not None and format not in STREAM_FORMATS:
+        raise click.UsageError(f"-f {format} goes with --output.")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from inceptioncli.output.lines import Scanned, damaged
+from inceptioncli.output.lines import GrowingFormat, LineFormat, Scanned, damaged
 from inceptioncli.records import Record
 
 # The beginning of every line of ours; whoever continues a run needs no more of it.
@@ -31,16 +31,11 @@ def record_to_json(record: Record, **fields: Any) -> str:
     return json.dumps(line, ensure_ascii=not record.path.isprintable())
 
 
-class JsonLines:
-    """Lines of records with their predictions (`output.lines.LineFormat`)."""
-
-    header = b""
+class JsonLines(GrowingFormat):
+    """Lines of records with their predictions."""
 
     def encode(self, record: Record, row: int) -> bytes:
         return f"{record_to_json(record)}\n".encode()
-
-    def renumbered(self, line: bytes, row: int) -> bytes:
-        return line
 
     def scan(self, file: BinaryIO) -> Iterator[Scanned]:
         for number, line in enumerate(file, 1):
@@ -61,32 +56,13 @@ class IndexLines(JsonLines):
         return _ROW.sub(b'"row": %d}\n' % row, line)
 
 
-class JsonLinesWriter:
-    """One line for each record."""
+class JsonArray(LineFormat):
+    """One array, an element a line; whole only with its footer."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    header = b"["
 
-    def write(self, record: Record) -> None:
-        self._stream.write(JsonLines().encode(record, 0))
-        self._stream.flush()
+    def encode(self, record: Record, row: int) -> bytes:
+        return f"{',' if row else ''}\n{record_to_json(record)}".encode()
 
-    def close(self) -> None:
-        """Nothing ends a run of lines."""
-
-
-class JsonWriter:
-    """One array, an element a line; whole only after `close`."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._separator = "[\n"
-
-    def write(self, record: Record) -> None:
-        self._stream.write(f"{self._separator}{record_to_json(record)}".encode())
-        self._stream.flush()
-        self._separator = ",\n"
-
-    def close(self) -> None:
-        self._stream.write(b"[]\n" if self._separator == "[\n" else b"\n]\n")
-        self._stream.flush()
+    def footer(self, rows: int) -> bytes:
+        return b"\n]\n" if rows else b"]\n"

@@ -29,11 +29,13 @@ class Ledger:
     Attributes:
         codes: of each record its failure's code, None if it is none.
         counts: how many records that count have each code.
+        committed: so many of them are safe from a crash.
     """
 
     def __init__(self) -> None:
         self.codes: list[str | None] = []
         self.counts: Counter[str | None] = Counter()
+        self.committed = 0
         # The hash of a path to its record's number until an input has taken it, or to the numbers
         # of its records: those of a file that was given several times, or a failure and what came
         # of it when it was tried again.
@@ -62,6 +64,15 @@ class Ledger:
         """Enters a new record."""
         self.codes.append(code)
         self.counts[code] += 1
+
+    @property
+    def uncommitted(self) -> int:
+        """How many records a crash would cost."""
+        return self.counts.total() - self.committed
+
+    def commit(self) -> None:
+        """Says that all records are safe."""
+        self.committed = self.counts.total()
 
     def knows(self, path: str) -> bool:
         """Whether a record of this path is there that no input has taken."""

@@ -1,10 +1,11 @@
-"""What a format of records in lines is, as files that grow and continue need it."""
+"""Line formats: how records stand in a stream or a file, one after the other."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 from inceptioncli.errors import ForeignOutputError
 from inceptioncli.records import Record
@@ -18,19 +19,40 @@ class Scanned(NamedTuple):
     size: int
 
 
-class LineFormat(Protocol):
-    """Records as lines, one after the other."""
+class LineFormat(ABC):
+    """Records as lines, in UTF-8.
 
-    @property
-    def header(self) -> bytes:
-        """What comes before the first."""
+    Attributes:
+        header: what comes before the first.
+    """
 
+    header = b""
+
+    @abstractmethod
     def encode(self, record: Record, row: int) -> bytes:
-        """A record's line; ``row`` is the one of the arrays that its features go to."""
+        """A record's line, empty if it has none.
+
+        ``row`` is the record's number in a stream, and in a file the row of the arrays that its
+        features go to; both count from 0.
+        """
+
+    def footer(self, rows: int) -> bytes:
+        """What comes after so many records in a stream."""
+        return b""
+
+    def for_terminal(self) -> LineFormat:
+        """The same for a terminal, which would obey control characters in a name."""
+        return self
+
+
+class GrowingFormat(LineFormat):
+    """Lines of files that grow at their end and can be read back to be continued."""
 
     def renumbered(self, line: bytes, row: int) -> bytes:
         """A line of `encode` for features in another row."""
+        return line
 
+    @abstractmethod
     def scan(self, file: BinaryIO) -> Iterator[Scanned]:
         """The records of a file that is open behind its header.
 
@@ -44,3 +66,8 @@ def damaged(name: str | Path, what: str) -> ForeignOutputError:
     return ForeignOutputError(
         f"{name}: {what}; the file was changed since; --overwrite starts anew, or choose another -o"
     )
+
+
+def missing(path: Path) -> ForeignOutputError:
+    """The error for a file of an output that is there no longer."""
+    return ForeignOutputError(f"{path} is missing; --overwrite starts anew, or choose another -o")

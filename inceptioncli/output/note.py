@@ -15,23 +15,6 @@ NAME = "run.json"
 _NO_FINGERPRINT = ("output", "status", "counts", "committed", "renaming", "replaced")
 
 
-def path_for(output: Path) -> Path:
-    """Where the note of an output file is: ``run.json`` beside it.
-
-    Where that is another output's, or something else's, it is ``<file name>.run.json``.
-    """
-    own = output.with_name(f"{output.name}.{NAME}")
-    shared = output.with_name(NAME)
-    if own.exists():
-        return own
-    try:
-        if shared.exists() and json.loads(shared.read_bytes())["output"] != output.name:
-            return own
-    except (OSError, ValueError, KeyError, TypeError):
-        return own
-    return shared
-
-
 def read(path: Path) -> dict[str, Any] | None:
     """The note, None if there is none.
 

@@ -3,84 +3,97 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from inceptioncli.errors import ForeignOutputError, UsageError
 from inceptioncli.files import replacing
-from inceptioncli.output.csv import column_names, csv_row, csv_rows
+from inceptioncli.output.csv import csv_row, raw_rows
 from inceptioncli.output.lines import Scanned
 
 # Of a row group: large enough to compress, small enough to be held while it is put together.
 _CELLS = 1 << 20
 
 
-def require() -> None:
-    """Raises UsageError unless pyarrow is installed."""
-    import importlib.util
-
-    if importlib.util.find_spec("pyarrow") is None:
-        raise UsageError("Parquet needs pyarrow: pip install pyarrow; or write .jsonl or .csv")
-
-
-def render(rows: Path, target: Path, columns: int) -> None:
-    """Writes a file of CSV rows as Parquet.
+@dataclass(frozen=True)
+class ParquetRenderer:
+    """Tables of rows in CSV (a `Renderer`).
 
     ``path`` is a string, or binary where some path is not UTF-8: neither Parquet's strings nor
     its readers can hold such bytes. Probabilities are float32, nulls are CSV's empty fields.
-
-    Raises:
-        OutputError: it can't be written.
     """
+
+    def require(self) -> None:
+        import importlib.util
+
+        if importlib.util.find_spec("pyarrow") is None:
+            raise UsageError("Parquet needs pyarrow: pip install pyarrow; or write .jsonl or .csv")
+
+    def render(self, rows: Path, target: Path) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        with rows.open("rb") as file:
+            names = file.readline().decode().rstrip("\n").split(",")
+            types = {name: pyarrow.string() for name in names}
+            types |= {name: pyarrow.float32() for name in names if name.startswith("probability_")}
+            if not _is_utf8(file):
+                types["path"] = pyarrow.binary()
+        schema = pyarrow.schema(list(types.items()))
+        rows_of_group = max(1, _CELLS // len(names))
+        with (
+            replacing(target) as beside,
+            rows.open("rb") as file,
+            beside.open("wb") as made,  # Given a path, Arrow wants UTF-8.
+            parquet.ParquetWriter(made, schema) as writer,
+        ):
+            header, content = file.readline(), raw_rows(file)
+            while group := b"".join(itertools.islice(content, rows_of_group)):
+                writer.write_table(_parsed(header + group, schema))
+
+    def restore(self, target: Path, rows: Path) -> None:
+        with replacing(rows) as beside, beside.open("wb") as file:
+            batches = _batches(target, None)
+            file.write(csv_row(next(batches)))
+            for columns in batches:
+                texts = ([_as_text(value) for value in column] for column in columns)
+                file.writelines(map(csv_row, zip(*texts, strict=True)))
+
+    def scan(self, target: Path) -> Iterator[Scanned]:
+        batches = _batches(target, ["path", "error"])
+        next(batches)
+        for paths, codes in batches:
+            for path, code in zip(paths, codes, strict=True):
+                yield Scanned(_as_text(path), code, 0)
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    try:
+        for line in file:
+            line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _parsed(rows: bytes, schema: Any) -> Any:
+    """CSV with its header as a table; an empty field is null, but a path is what it is."""
     import pyarrow
-    from pyarrow import parquet
+    from pyarrow import csv
 
-    with rows.open("rb") as file:
-        binary = any(not _is_utf8(values[0]) for values, _ in csv_rows(file))
-    paths = pyarrow.binary() if binary else pyarrow.string()
-    types = {"path": paths}
-    for name in column_names(columns)[1:]:
-        types[name] = pyarrow.float32() if name.startswith("probability_") else pyarrow.string()
-    schema = pyarrow.schema(list(types.items()))
-    with (
-        replacing(target) as beside,
-        rows.open("rb") as file,
-        parquet.ParquetWriter(beside, schema) as writer,
-    ):
-        content = (values for values, _ in csv_rows(file))
-        rows_of_group = max(1, _CELLS // len(next(content)))
-        while group := list(itertools.islice(content, rows_of_group)):
-            arrays = [
-                pyarrow.array(map(_converter(field), column), field.type)
-                for field, column in zip(schema, zip(*group, strict=True), strict=True)
-            ]
-            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-
-
-def thaw(target: Path, rows: Path) -> None:
-    """Writes a Parquet file of `render` as CSV rows again, so that it can grow.
-
-    Raises:
-        OutputError: it can't be written.
-    """
-    with replacing(rows) as beside, beside.open("wb") as file:
-        batches = _batches(target, None)
-        names = next(batches)
-        file.write(csv_row(names))
-        for columns in batches:
-            texts = ([_as_text(value) for value in column] for column in columns)
-            for values in zip(*texts, strict=True):
-                file.write(csv_row(values))
-
-
-def scan(target: Path) -> Iterator[Scanned]:
-    """The records of a file of `render`."""
-    batches = _batches(target, ["path", "error"])
-    next(batches)
-    for paths, codes in batches:
-        for path, code in zip(paths, codes, strict=True):
-            yield Scanned(_as_text(path), code, 0)
+    reader = csv.open_csv(
+        pyarrow.BufferReader(rows),
+        # One block: of a name with "\r\n" that lies across two, Arrow's reader loses the "\n".
+        csv.ReadOptions(block_size=len(rows), use_threads=False),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(column_types=schema, null_values=[""], strings_can_be_null=True),
+    )
+    table = reader.read_all()
+    if table["path"].null_count:
+        table = table.set_column(0, schema.field(0), table["path"].fill_null(""))
+    return table
 
 
 def _batches(target: Path, columns: list[str] | None) -> Iterator[list[Any]]:
@@ -89,7 +102,7 @@ def _batches(target: Path, columns: list[str] | None) -> Iterator[list[Any]]:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(target) as file:
+        with target.open("rb") as made, parquet.ParquetFile(made) as file:
             yield columns or file.schema_arrow.names
             rows = max(1, _CELLS // len(columns or file.schema_arrow.names))
             for batch in file.iter_batches(rows, columns=columns):
@@ -105,9 +118,9 @@ def _values(column: Any) -> list[Any]:
     import pyarrow
 
     if column.type == pyarrow.float32():
-        # The shortest decimal of the float32, as records have it.
+        # As in CSV: the repr of the number that the float32's shortest decimal stands for.
         texts = column.to_numpy(zero_copy_only=False).astype(str).tolist()
-        return [None if text == "nan" else text for text in texts]
+        return [None if text == "nan" else repr(float(text)) for text in texts]
     values: list[Any] = column.to_pylist()
     return values
 
@@ -116,21 +129,3 @@ def _as_text(value: bytes | str | None) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return value or ""
-
-
-def _converter(field: Any) -> Callable[[str], Any]:
-    import pyarrow
-
-    if field.type == pyarrow.binary():
-        return lambda text: text.encode("utf-8", "surrogateescape")
-    if field.type == pyarrow.float32():
-        return lambda text: float(text) if text else None
-    return lambda text: text if text or field.name == "path" else None
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from inceptioncli.files import cannot_write
-from inceptioncli.output.lines import LineFormat, Scanned, damaged
+from inceptioncli.output.lines import GrowingFormat, Scanned, damaged, missing
+from inceptioncli.records import Record
 
 
 class Part(Protocol):
@@ -30,7 +31,13 @@ class Part(Protocol):
         """Opens it and cuts it back to a length.
 
         Raises:
-            ForeignOutputError: it is shorter, or not ``exactly`` so long.
+            ForeignOutputError: it is not there, shorter, or not ``exactly`` so long.
+        """
+
+    def append(self, record: Record, row: int, length: int) -> int:
+        """Writes what it has of a record behind a length; the new length.
+
+        ``row`` is the one of the arrays that the record's features go to.
         """
 
     def sync(self, length: int) -> None:
@@ -63,6 +70,8 @@ class GrowingFile:
 
     def _open(self, flags: int) -> None:
         self.close()
+        if not flags & os.O_CREAT and not self.path.exists():
+            raise missing(self.path)
         flags |= os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         try:
             self._handle = os.open(self.path, flags, 0o666)
@@ -101,7 +110,7 @@ class GrowingFile:
 class LinesPart(GrowingFile):
     """Records in lines; lengths are bytes."""
 
-    def __init__(self, path: Path, format: LineFormat) -> None:
+    def __init__(self, path: Path, format: GrowingFormat) -> None:
         super().__init__(path)
         self.format = format
 
@@ -115,8 +124,8 @@ class LinesPart(GrowingFile):
         self._check_size(length, exactly)
         self._cut(length)
 
-    def write(self, line: bytes, length: int) -> int:
-        """Writes a line behind so many bytes; the new length."""
+    def append(self, record: Record, row: int, length: int) -> int:
+        line = self.format.encode(record, row)
         self._write(line, length)
         return length + len(line)
 

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from inceptioncli.files import replacing
 from inceptioncli.output.parts import GrowingFile
+from inceptioncli.records import Record
 
 
 class RowsPart(GrowingFile):
     """An array of ``[rows, *shape]`` in numpy's format; lengths are rows.
 
-    The header tells the rows that count, so that the file can be opened at any time.
+    The header tells the rows that count, so that the file can be opened at any time. The file's
+    name is that of the end point whose features it holds.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
@@ -42,6 +44,9 @@ class RowsPart(GrowingFile):
         # In this order: the header may count rows that are about to go.
         self._write(self._header(length), 0)
         self._cut(size)
+
+    def append(self, record: Record, row: int, length: int) -> int:
+        return self.write(record.features[self.path.stem], length) if record.ok else length
 
     def write(self, values: NDArray[np.floating], length: int) -> int:
         """Writes a row behind so many; the new length."""

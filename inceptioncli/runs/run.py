@@ -9,9 +9,9 @@ from types import TracebackType
 
 from inceptioncli.errors import TooManyFailuresError
 from inceptioncli.images.inputs import Inputs
+from inceptioncli.output.base import Output
 from inceptioncli.pipeline import Pipeline
 from inceptioncli.pipeline.inference import Products
-from inceptioncli.runs.outputs import Output
 from inceptioncli.runs.values import Batch, Committed, Event, Summary, Waiting
 
 
@@ -26,7 +26,7 @@ class Run:
         batch: how.
 
     Attributes:
-        output: where records are kept; its ``counts`` grow.
+        output: where records are kept; its ``ledger.counts`` grow.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Run:
     @property
     def summary(self) -> Summary:
         """What it has come to so far; at the end, of all records in the output."""
-        counts = self.output.counts
+        counts = self.output.ledger.counts
         failures = {code: count for code, count in counts.most_common() if code is not None}
         return Summary(counts[None], failures)
 
@@ -77,15 +77,15 @@ class Run:
 
     def _run(self) -> Generator[Event, None, None]:
         output = self.output
-        self._inputs.known = output.knows
+        self._inputs.known = output.ledger.knows
         records = self._pipeline.records(
-            output.new(self._inputs),
+            output.ledger.new(self._inputs),
             self._products,
             timeout=self._batch.timeout,
             ticks=output.kept,
         )
         with contextlib.closing(records):
-            self._check(output.counts)
+            self._check(output.ledger.counts)
             for record in records:
                 if record is None:
                     yield Waiting()
@@ -93,9 +93,9 @@ class Run:
                     output.append(record)
                     yield record
                     if record.failure is not None:
-                        self._check(output.counts)
+                        self._check(output.ledger.counts)
                 if output.commit_if_due():
-                    yield Committed(output.committed)
+                    yield Committed(output.ledger.committed)
         output.finish()
 
     def _check(self, counts: Counter[str | None]) -> None:

@@ -14,9 +14,9 @@ from inceptioncli.errors import UsageError
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label
+from inceptioncli.output.base import Output, Unkept
 from inceptioncli.products.features import Features
 from inceptioncli.products.predictions import Predictions
-from inceptioncli.runs.outputs import Output, Unkept
 from inceptioncli.runs.values import Batch
 
 
@@ -53,19 +53,22 @@ def open_predictions(
         raise UsageError("end points to dump and a folder for them go together")
     if output is None and folder is None:
         return Unkept()
-    from inceptioncli.output import file_format, open_table
-    from inceptioncli.output.store import Arrays, Store
+    from inceptioncli.output.store import Store
+    from inceptioncli.output.targets import Arrays, Table, Target, file_format
 
-    table = None
+    targets: list[Target] = []
+    wanted = None
     if output is not None:
-        format = file_format(output, format)
+        wanted = file_format(output, format)
         columns = min(predictions.top_k, len(predictions.labels))
-        table = open_table(output, format, columns)
+        targets.append(Table.at(output, wanted, columns))
+    if folder is not None:
+        targets.append(Arrays(folder, features.shapes, features.dtype))
     options = {
         "command": "classify",
         "top_k": predictions.top_k,
         "threshold": predictions.threshold,
-        "format": format if output else None,
+        "format": wanted.name if wanted else None,
         "dump": features.end_points,
         # The arrays belong to one table.
         "output": str(output) if output and folder else None,
@@ -73,8 +76,7 @@ def open_predictions(
     }
     return Store(
         {**provenance, "options": options, **inputs.provenance()},
-        table=table,
-        arrays=Arrays(folder, features.shapes, features.dtype) if folder else None,
+        *targets,
         overwrite=batch.overwrite,
         again=output is None,
         retry_errors=batch.retry_errors,
@@ -85,7 +87,8 @@ def open_features(
     provenance: Mapping[str, Any], inputs: Inputs, features: Features, batch: Batch, folder: Path
 ) -> Output:
     """Where features alone go: a folder of arrays; see `open_predictions`."""
-    from inceptioncli.output.store import Arrays, Store
+    from inceptioncli.output.store import Store
+    from inceptioncli.output.targets import Arrays
 
     options = {
         "command": "features",
@@ -95,7 +98,7 @@ def open_features(
     }
     return Store(
         {**provenance, "options": options, **inputs.provenance()},
-        arrays=Arrays(folder, features.shapes, features.dtype),
+        Arrays(folder, features.shapes, features.dtype),
         overwrite=batch.overwrite,
         retry_errors=batch.retry_errors,
     )

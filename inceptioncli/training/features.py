@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +18,7 @@ from inceptioncli.errors import OutputError
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
 from inceptioncli.images.source import Named, Source
+from inceptioncli.output.ledger import Ledger
 from inceptioncli.pipeline import Pipeline
 from inceptioncli.pipeline.layout import choose
 from inceptioncli.products.features import features_of
@@ -84,7 +84,7 @@ def extract(examples: Sequence[Example], ready: Ready, *, crop: float, folder: P
 
 
 class Shards:
-    """Features in a folder of files, each of which some hundred images have (a `runs` output).
+    """Features in a folder of files, some hundred images in each: an `output.base.Output`.
 
     Args:
         folder: where they are.
@@ -98,7 +98,7 @@ class Shards:
     kept = True
 
     def __init__(self, folder: Path, paths: Sequence[str]) -> None:
-        self.counts: Counter[str | None] = Counter()
+        self.ledger = Ledger()
         self._folder = folder
         files = sorted(folder.glob("features-*.safetensors")) if folder.is_dir() else []
         self._number = len(files)
@@ -111,17 +111,13 @@ class Shards:
             if path in there and there[path].stamp == stamp
         }
         self.missing = [path for path in paths if path not in self.rows]
-        self.committed = len(self.rows)
+        for path in self.rows:
+            self.ledger.add(path, None)
+        self.ledger.commit()
         self._fresh: list[_Row] = []
 
-    def knows(self, path: str) -> bool:
-        return path in self.rows
-
-    def new(self, sources: Iterable[Source]) -> Iterator[Source]:
-        return (source for source in sources if source.path not in self.rows)
-
     def append(self, record: Record) -> None:
-        self.counts[record.failure.code if record.failure else None] += 1
+        self.ledger.append(record.code)
         if record.ok:
             values = record.features[_END_POINT].astype(np.float32, copy=False)
             self.rows[record.path] = values
@@ -137,7 +133,7 @@ class Shards:
         if self._fresh:
             _write_shard(self._folder / f"features-{self._number:06}.safetensors", self._fresh)
             self._fresh, self._number = [], self._number + 1
-        self.committed = len(self.rows)
+        self.ledger.commit()
 
     def __enter__(self) -> Shards:
         return self

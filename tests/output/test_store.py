@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
-from inceptioncli.output import open_table
+from inceptioncli.output.formats import FORMATS
 from inceptioncli.output.rows import RowsPart
-from inceptioncli.output.store import Arrays, Store
+from inceptioncli.output.store import Store
+from inceptioncli.output.targets import Arrays, Table, Target
 from inceptioncli.records import Failure, Prediction, Record
 
 CALLS = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
-CASES = ("csv", "parquet", "features", "jsonl+features")
+CASES = ("csv", "parquet", "features", "jsonl+features", "parquet+features")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
@@ -55,29 +56,30 @@ SCENARIOS: dict[str, tuple[Sequence[Run], Run]] = {
 
 
 def execute(case: str, folder: Path, run: Run) -> None:
-    table = arrays = None
+    targets: list[Target] = []
     if case != "features":
         format = case.partition("+")[0]
-        table = open_table(folder / f"out.{format}", format, run.top_k)
+        targets.append(Table.at(folder / f"out.{format}", FORMATS[format], run.top_k))
     if case.endswith("features"):
         shapes = dict.fromkeys(run.end_points, (2, 3))
-        arrays = Arrays(folder / "arrays", shapes, "float32")
+        targets.append(Arrays(folder / "arrays", shapes, "float32"))
     fingerprint = {"weights": {"name": "w", "sha256": "0"}, "ends": run.end_points}
     with Store(
         fingerprint,
-        table=table,
-        arrays=arrays,
+        *targets,
         overwrite=run.overwrite,
         retry_errors=run.retry_errors,
     ) as store:
         for path, fails in ((letter.lower(), letter.isupper()) for letter in run.inputs):
             for source in [*store.ledger.new([Source(path)])]:
-                values = np.full((2, 3), ord(source.path), np.float32)
                 if fails:
                     record = Record(source.path, failure=Failure("truncated", "no"))
                 else:
-                    record = Record(source.path, (Prediction(0, None, source.path, 0.5),))
-                store.append(record, dict.fromkeys(run.end_points, values))
+                    values = np.full((2, 3), ord(source.path), np.float32)
+                    features = dict.fromkeys(run.end_points, values)
+                    predictions = (Prediction(0, None, source.path, 0.5),)
+                    record = Record(source.path, predictions, features=features)
+                store.append(record)
                 store.commit()
         store.finish()
 
@@ -173,7 +175,7 @@ def test_overwriting_can_be_continued(case: str, tmp_path: Path) -> None:
     before, run = SCENARIOS["anew, with another array"]
     reference = expected(case, "anew, with another array", tmp_path / "reference")
     execute(case, tmp_path / "start", before[0])
-    for number in range(1, 200):
+    for number in range(1, 300):
         folder = tmp_path / f"work{number}"
         shutil.copytree(tmp_path / "start", folder)
         code = disturb(lambda folder=folder: execute(case, folder, run), number, kill)  # type: ignore[misc]
@@ -192,9 +194,9 @@ def test_overwriting_can_be_continued(case: str, tmp_path: Path) -> None:
 def test_a_second_table_does_not_take_the_arrays_of_the_first(tmp_path: Path) -> None:
     arrays = Arrays(tmp_path / "arrays", {"A": (2,)}, "float32")
     for name, refused in (("a", False), ("b", True)):
-        table = open_table(tmp_path / f"{name}.jsonl", "jsonl", 1)
+        table = Table.at(tmp_path / f"{name}.jsonl", FORMATS["jsonl"], 1)
         try:
-            with Store({"options": {"output": name}}, table=table, arrays=arrays) as store:
+            with Store({"options": {"output": name}}, table, arrays) as store:
                 store.finish()
         except ForeignOutputError:
             assert refused
@@ -205,7 +207,7 @@ def test_a_second_table_does_not_take_the_arrays_of_the_first(tmp_path: Path) ->
 def test_table_and_arrays_do_not_share_a_folder(tmp_path: Path) -> None:
     arrays = Arrays(tmp_path, {"A": (2,)}, "float32")
     with pytest.raises(UsageError, match="--dump-dir"):
-        Store({}, table=open_table(tmp_path / "out.csv", "csv", 1), arrays=arrays)
+        Store({}, Table.at(tmp_path / "out.csv", FORMATS["csv"], 1), arrays)
     assert not list(tmp_path.iterdir())
 
 
@@ -223,9 +225,9 @@ def test_an_interrupt_in_the_middle_of_a_record(
         return write(part, values, length)
 
     monkeypatch.setattr(RowsPart, "write", interrupted)
-    with contextlib.suppress(KeyboardInterrupt), Store({}, arrays=arrays) as store:
+    with contextlib.suppress(KeyboardInterrupt), Store({}, arrays) as store:
         for name in "ab":
-            store.append(Record(name), row)
+            store.append(Record(name, features=row))
         pytest.fail("no interrupt")
     assert (tmp_path / "index.jsonl").read_text(encoding="utf-8").count("\n") == 1
     assert np.load(tmp_path / "A.npy").shape == np.load(tmp_path / "B.npy").shape == (1, 2)

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from inceptioncli.choices import STREAM_FORMATS
-from inceptioncli.output import open_writer
+from inceptioncli.output.formats import STREAM_FORMATS, stream_lines
+from inceptioncli.output.streams import StreamWriter
 from inceptioncli.records import Failure, Prediction, Record
 
 OK = Record("a.jpg", (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)))
@@ -20,10 +20,9 @@ class Terminal(io.BytesIO):
 
 def written(name: str, *records: Record, stream: io.BytesIO | None = None) -> str:
     stream = stream or io.BytesIO()
-    writer = open_writer(name, stream, columns=2)
-    for record in records:
-        writer.write(record)
-    writer.close()
+    with StreamWriter(stream, stream_lines(name, columns=2)) as writer:
+        for record in records:
+            writer.write(record)
     return stream.getvalue().decode("utf-8")
 
 
