@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import inceptioncli
 from inceptioncli import pipeline
 from inceptioncli.choices import DTYPES, POOLS, TIMEOUT_S, nearest
-from inceptioncli.engine import select
+from inceptioncli.engine import Ready, devices, prepare
 from inceptioncli.engine.base import Engine
-from inceptioncli.engine.select import Ready
 from inceptioncli.errors import ImageError, UsageError, WeightsError
 from inceptioncli.images.sources import Source, sources
 from inceptioncli.labels import Label, check_count, read_labels
@@ -71,12 +70,12 @@ def load(
         WeightsError: weights that can't be had or read.
         OutputError: the cache can't be written.
     """
-    select.check(device, precision)
+    devices.check(device, precision)
     if crop is not None and not 0 < crop <= 1:
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights))
-    ready = select.prepare(chosen, device, precision, offline=offline, at_least=at_least)
+    ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))
     return Classifier(ready, given_labels, crop, exact_decode)

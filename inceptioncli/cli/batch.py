@@ -88,7 +88,7 @@ class Found:
     """
 
     def __init__(self, inputs: Inputs, device: str) -> None:
-        from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
+        from inceptioncli.engine.devices import IMAGES_THAT_REPAY_A_GPU, has_gpu
         from inceptioncli.images.sources import sources
 
         self.inputs = inputs

@@ -25,7 +25,7 @@ def weights() -> None:
 @debug_option
 def list_() -> None:
     """List the weights that have names, and where they are."""
-    from inceptioncli.weights.cache import downloads_folder
+    from inceptioncli.cache import downloads_folder
     from inceptioncli.weights.collection import state
 
     rows = [("NAME", "LAYOUT", "STATE", "CLASSES", "MB", "ABOUT")]
@@ -158,7 +158,7 @@ def remove(given: tuple[str, ...]) -> None:
     Of a name, the downloaded file and the graphs compiled from it; of a path, the compiled graphs
     alone: the file is yours.
     """
-    from inceptioncli.engine.compile import forget
+    from inceptioncli.engine.kept import forget
     from inceptioncli.weights.collection import choose
     from inceptioncli.weights.collection import remove as remove_download
 

@@ -1,15 +1,24 @@
-"""What an engine is."""
+"""What an engine is, and what the compiled file that one of them runs promises."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from inceptioncli.architecture import Graph
+from inceptioncli.weights.collection import Chosen
+from inceptioncli.weights.model import Model
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# A compiled file has two signatures, each for one image, ``images [1, S, S, 3]``, so that scores
+# can't depend on neighbours: one gives the last end point alone and leaves its buffers reusable,
+# the other gives them all.
+INPUT_NAME = "images"
+PREDICTIONS_SIGNATURE = "predictions"
+END_POINTS_SIGNATURE = "end_points"
 
 
 class Engine(Protocol):
@@ -39,3 +48,26 @@ class Engine(Protocol):
         Returns:
             End point name to float32 ``[N, *shape]``; an image's values do not depend on N.
         """
+
+
+class Ready(NamedTuple):
+    """A model that is ready to run.
+
+    Attributes:
+        model: what runs.
+        weights: which weights they are.
+        engine: ``litert`` or ``tensorflow``.
+        precision: one of `choices.PRECISIONS`.
+        open: gives an engine that runs on so many CPU threads; of LiteRT any number can be opened,
+            in this process and in others.
+        memory: bytes that a worker process takes, about.
+        portable: whether `open` can be pickled, and called in other processes.
+    """
+
+    model: Model
+    weights: Chosen
+    engine: str
+    precision: str
+    open: Callable[[int], Engine]
+    memory: int
+    portable: bool

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from tqdm import tqdm
 
 from inceptioncli import pipeline
-from inceptioncli.engine.select import Ready
+from inceptioncli.engine import Ready
 from inceptioncli.images.sources import Source
 from inceptioncli.pipeline import layout
 from inceptioncli.pipeline.recipe import Decoding, FeatureOptions, Recipe

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inceptioncli import pipeline
-from inceptioncli.engine import select
+from inceptioncli.engine import litert, tensorflow
 from inceptioncli.images.sources import Source
 from inceptioncli.pipeline.layout import Layout, choose
 from inceptioncli.pipeline.recipe import Decoding, FeatureOptions, Recipe
@@ -16,13 +16,13 @@ from inceptioncli.weights import collection
 
 
 @pytest.fixture(params=["litert", "tensorflow"])
-def recipe(
-    request: pytest.FixtureRequest, small_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> Recipe:
+def recipe(request: pytest.FixtureRequest, small_weights: Path) -> Recipe:
     """For each worker an engine of its own, or one for all, as on a GPU."""
+    chosen = collection.choose(str(small_weights))
     if request.param == "tensorflow":
-        monkeypatch.setattr(select.importlib.util, "find_spec", lambda name: None)
-    ready = select.prepare(collection.choose(str(small_weights)), "cpu", "float32")
+        ready = tensorflow.prepare(chosen, "cpu")
+    else:
+        ready = litert.prepare(chosen)
     assert ready.engine == request.param
     options = FeatureOptions(("Logits",))
     return Recipe(ready.open, Decoding(75, 1.0), ready.portable, features=options)

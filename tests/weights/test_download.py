@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inceptioncli import cache
 from inceptioncli.errors import OutputError, WeightsError
-from inceptioncli.weights import cache, collection, download, registry
+from inceptioncli.weights import collection, download, registry
 from inceptioncli.weights.registry import NamedWeights
 from tests.weights.server import Server, serving
 
@@ -206,7 +207,7 @@ def test_digests_are_remembered_until_the_file_changes(
     path.write_bytes(b"one")
     first = cache.sha256(path)
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "_hash", lambda path: pytest.fail("hashed again"))
+        patch.setattr(cache, "hashed", lambda path: pytest.fail("hashed again"))
         assert cache.sha256(path) == first
     path.write_bytes(b"two")
     assert cache.sha256(path) != first
