@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 import logging
 from pathlib import Path
@@ -100,6 +99,8 @@ def _build(
 
 
 def _version(distribution: str) -> str:
+    import importlib.metadata  # not for `weights list`
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu, tf-nightly and the like
