@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
 # Of a worker, beside what all workers share (the packed weights among it): 43 MB measured, 67 with
 # end points, and room for pictures. Weights that each has to pack for itself come on top: 330 MB in
 # all measured with a file of 95 MB.

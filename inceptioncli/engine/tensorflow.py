@@ -36,8 +36,6 @@ _logger = logging.getLogger(__name__)
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.float16}
 # Of a GPU; halved when its memory does not hold so many.
 GPU_BATCH_SIZE = 32
-
-
 # Of a worker that only decodes, with a large picture.
 _DECODER_BYTES = 500 << 20
 

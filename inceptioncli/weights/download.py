@@ -32,6 +32,10 @@ WITHOUT_NETWORK = (
 )
 
 
+class _OtherFileError(Exception):
+    """What came is not what was published."""
+
+
 def download(weights: NamedWeights, folder: Path) -> Path:
     """Downloads weights into ``folder``; the file has its name only once its size and SHA-256 are
     right.
@@ -133,10 +137,6 @@ def _fetch(weights: NamedWeights, beside: Path) -> None:
     digest = cache.hashed(beside)
     if digest != weights.sha256:
         raise _OtherFileError(f"expected sha256:{weights.sha256} but got {digest}")
-
-
-class _OtherFileError(Exception):
-    """What came is not what was published."""
 
 
 def _megabytes(count: int) -> str:
