@@ -106,10 +106,10 @@ def matrix_products(count: str) -> int:
 
 
 def _run_engine(weights: str, count: int, precision: str) -> int:
-    from inceptioncli.engine.select import prepare
+    from inceptioncli.engine import litert
     from inceptioncli.weights import collection
 
-    engine = prepare(collection.choose(weights), "cpu", precision).open(1)
+    engine = litert.prepare(collection.choose(weights), precision).open(1)
     image = np.random.default_rng(0).integers(0, 256, (1, 299, 299, 3), dtype=np.uint8)
     for _ in range(count):
         engine.run(image, ["Predictions"])

@@ -96,10 +96,10 @@ def _answers(model: Path, folder: Path, *options: str) -> list[Answer]:
 def _tensorflow_answers(model: Path, folder: Path) -> list[Answer]:
     """What the TensorFlow engine says, on the CPU; the command line takes it on GPUs only."""
     from inceptioncli.classifier import Classifier
-    from inceptioncli.engine.select import prepare_tensorflow
+    from inceptioncli.engine import tensorflow
     from inceptioncli.weights import collection
 
-    classifier = Classifier(prepare_tensorflow(collection.choose(str(model)), "/CPU:0"))
+    classifier = Classifier(tensorflow.prepare(collection.choose(str(model)), "cpu"))
     return [
         Answer(
             Path(record.path).parent.name,

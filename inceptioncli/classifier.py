@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inceptioncli.engine import select
-from inceptioncli.engine.select import Ready
+from inceptioncli.engine import Ready, devices, prepare
 from inceptioncli.errors import ImageError, UsageError, WeightsError
 from inceptioncli.images.given import given_inputs
 from inceptioncli.images.inputs import Inputs
@@ -67,12 +66,12 @@ def load(
         WeightsError: weights that can't be had or read.
         OutputError: the cache can't be written.
     """
-    select.check(device, precision)
+    devices.check(device, precision)
     if crop is not None and not 0 < crop <= 1:
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights))
-    ready = select.prepare(chosen, device, precision, offline=offline, at_least=at_least)
+    ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))
     return Classifier(ready, given_labels, crop, exact_decode)
@@ -331,5 +330,5 @@ def _load_again(
     chosen = collection.choose(given)
     if chosen.sha256 != sha256:
         raise WeightsError(f"{given}: other weights than those of the classifier that was pickled")
-    ready = select.prepare(chosen, device, precision)
+    ready = prepare(chosen, device, precision)
     return Classifier(ready, labels, crop, exact_decode)

@@ -14,10 +14,14 @@ from inceptioncli.errors import OutputError
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, advice: str = "") -> Iterator[Path]:
     """Gives a path beside ``target`` to write to; what is there at the end becomes ``target``.
 
     An exception inside leaves ``target`` as it was and removes the unfinished file.
+
+    Args:
+        target: the file.
+        advice: what to do where it can't be written.
 
     Raises:
         OutputError: the folder can't be made or written, or the disk is full.
@@ -29,7 +33,7 @@ def replacing(target: Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise cannot_write(target, error) from error
+        raise cannot_write(target, error, advice) from error
     beside = Path(name)
     try:
         try:
@@ -39,7 +43,7 @@ def replacing(target: Path) -> Iterator[Path]:
             beside.replace(target)
             flush(target.parent)
         except OSError as error:
-            raise cannot_write(target, error) from error
+            raise cannot_write(target, error, advice) from error
     finally:
         with contextlib.suppress(OSError):  # What went wrong before is what is told.
             beside.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from inceptioncli.architecture import Graph
-from inceptioncli.engine import select
+from inceptioncli.engine import litert
 from inceptioncli.summary import variables
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
@@ -82,7 +82,7 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory, session_cache: Path)
     write_safetensors(path, random_weights(SMALL_GRAPH))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INCEPTIONCLI_CACHE", str(session_cache))
-        select.prepare(collection.choose(str(path)), "cpu", "float32")
+        litert.prepare(collection.choose(str(path)))
     return path
 
 

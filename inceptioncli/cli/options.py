@@ -68,7 +68,7 @@ class GraphOptions(NamedTuple):
     def load(self, inputs: Inputs) -> Classifier:
         """The classifier for these inputs; raises as `inceptioncli.load`."""
         from inceptioncli.classifier import load
-        from inceptioncli.engine.select import IMAGES_THAT_REPAY_A_GPU, has_gpu
+        from inceptioncli.engine.devices import IMAGES_THAT_REPAY_A_GPU, has_gpu
 
         if self.device == "auto" and has_gpu():
             at_least = inputs.peek(IMAGES_THAT_REPAY_A_GPU)

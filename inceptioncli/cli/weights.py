@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +25,13 @@ def weights() -> None:
 @weights.command("list")
 @debug_option
 def list_() -> None:
-    """List the weights that have names, and where they are."""
-    from inceptioncli.weights.cache import downloads_folder
+    """List the weights that have names, and where they are.
+
+    Then what is compiled, if anything is: from which weights, and what it takes with the weights
+    packed for processors.
+    """
+    from inceptioncli.cache import compiled_folder, downloads_folder
+    from inceptioncli.engine.kept import kept
     from inceptioncli.weights.collection import state
 
     rows = [("NAME", "LAYOUT", "STATE", "CLASSES", "MB", "ABOUT")]
@@ -42,6 +48,12 @@ def list_() -> None:
         )
     click.echo(format_table(rows, numbers=(3, 4)))
     click.echo(f"\nDownloads: {downloads_folder()}")
+    compiled = [("COMPILED FROM", "PRECISION", "MB")]
+    for graph in kept():
+        compiled.append((printable(graph.name), graph.precision, f"{graph.bytes / 1e6:.0f}"))
+    if len(compiled) > 1:
+        click.echo(f"\n{format_table(compiled, numbers=(2,))}")
+        click.echo(f"\nCompiled: {compiled_folder()}")
 
 
 @weights.command()
@@ -150,23 +162,37 @@ def convert(
 
 
 @weights.command()
-@click.argument("given", metavar="NAME|PATH...", nargs=-1, required=True)
+@click.argument("given", metavar="[NAME|PATH]...", nargs=-1)
+@click.option(
+    "--unused",
+    is_flag=True,
+    help="Delete graphs compiled by other versions or from weights that are not here any more, and "
+    "what killed runs and downloads left.",
+)
 @debug_option
-def remove(given: tuple[str, ...]) -> None:
+def remove(given: tuple[str, ...], unused: bool) -> None:
     """Delete downloads and compiled graphs.
 
     Of a name, the downloaded file and the graphs compiled from it; of a path, the compiled graphs
     alone: the file is yours.
     """
-    from inceptioncli.engine.compile import forget
-    from inceptioncli.weights.collection import choose
-    from inceptioncli.weights.collection import remove as remove_download
+    from inceptioncli.engine import kept
+    from inceptioncli.weights import collection
 
+    if unused and given:
+        raise click.UsageError("--unused goes without names and paths.")
+    if unused:
+        _tell_of(kept.remove_unused(), "nothing to remove")
+    elif not given:
+        raise click.MissingParameter(param_hint="'NAME|PATH...'", param_type="argument")
     for each in given:
-        chosen = choose(each)
-        deleted = remove_download(chosen.named) if chosen.named else []
-        deleted += forget(chosen.sha256)
-        for file in deleted:
-            click.echo(f"removed {file}", err=True)
-        if not deleted:
-            click.echo(f"{printable(each)}: nothing to remove", err=True)
+        chosen = collection.choose(each)
+        deleted = collection.remove(chosen.named) if chosen.named else []
+        _tell_of(deleted + kept.forget(chosen.sha256), f"{each}: nothing to remove")
+
+
+def _tell_of(deleted: Sequence[Path], nothing: str) -> None:
+    for file in deleted:
+        click.echo(f"removed {printable(str(file))}", err=True)
+    if not deleted:
+        click.echo(printable(nothing), err=True)

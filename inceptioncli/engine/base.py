@@ -1,21 +1,24 @@
-"""What an engine is."""
+"""What an engine is, and what the compiled file that one of them runs promises."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from inceptioncli.architecture import Graph
+from inceptioncli.weights.collection import Chosen
+from inceptioncli.weights.model import Model
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# What the compiled file calls its two graphs (the last end point alone; all of them) and their
-# input. Outputs have the names of their end points.
+# A compiled file has two signatures, each for one image, ``images [1, S, S, 3]``, so that scores
+# can't depend on neighbours: one gives the last end point alone and leaves its buffers reusable,
+# the other gives them all.
+INPUT_NAME = "images"
 PREDICTIONS_SIGNATURE = "predictions"
 END_POINTS_SIGNATURE = "end_points"
-INPUT_NAME = "images"
 
 
 class Engine(Protocol):
@@ -56,3 +59,28 @@ def scaled(images: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
     pixels /= 127.5
     pixels -= 1
     return pixels
+
+
+class Ready(NamedTuple):
+    """A model that is ready to run.
+
+    Attributes:
+        model: what runs.
+        weights: which weights they are.
+        engine: ``litert`` or ``tensorflow``.
+        device: ``cpu``, ``gpu`` or ``gpu:N``.
+        precision: one of `choices.PRECISIONS`.
+        open: gives an engine that runs on so many CPU threads; of LiteRT any number can be opened,
+            in this process and in others.
+        memory: bytes that a worker process takes, about.
+        portable: whether `open` can be pickled, and called in other processes.
+    """
+
+    model: Model
+    weights: Chosen
+    engine: str
+    device: str
+    precision: str
+    open: Callable[[int], Engine]
+    memory: int
+    portable: bool

@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
-import os
 import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from inceptioncli.engine.base import scaled
-from inceptioncli.engine.compile import (
+from inceptioncli.engine import packing
+from inceptioncli.engine.base import (
     END_POINTS_SIGNATURE,
     INPUT_NAME,
     PREDICTIONS_SIGNATURE,
-    Compiled,
+    Ready,
+    scaled,
 )
+from inceptioncli.engine.compile import Compiled, compiled
+from inceptioncli.engine.runtime import close_model, open_model
 from inceptioncli.noise import is_ours, native_stderr_hidden
+from inceptioncli.weights.collection import Chosen
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+# Of a worker, beside what all workers share (the packed weights among it): 43 MB measured, 67 with
+# end points, and room for pictures. Weights that each has to pack for itself come on top: 330 MB in
+# all measured with a file of 95 MB.
+_WORKER_BYTES = 150 << 20
+_BYTES_PER_FILE_BYTE = 2.8
 
-def open_model(path: Path, threads: int, packed: Path | None) -> Any:
-    """A LiteRT file as a ``CompiledModel``; to be closed with `close_model`.
+
+def prepare(chosen: Chosen, precision: str = "float32", *, offline: bool = False) -> Ready:
+    """Makes chosen weights ready to run on the CPU: fetched, compiled and packed, once for all.
 
     Args:
-        path: the file.
-        threads: so many CPU threads.
-        packed: file with the weights as XNNPACK packs them; written if it holds something else.
-            Without one every opening packs them anew, in memory of its own.
+        chosen: which weights.
+        precision: one of `choices.CPU_PRECISIONS`.
+        offline: forbid to download the weights.
+
+    Raises:
+        WeightsError: the weights can't be had or read.
+        OutputError: the cache can't be written.
     """
-    from ai_edge_litert.compiled_model import CompiledModel
-    from ai_edge_litert.options import CpuOptions, Options
-
-    cpu = CpuOptions(
-        num_threads=threads,
-        xnnpack_weight_cache_path="" if packed is None else os.fspath(packed),
+    graph = compiled(chosen, precision, offline=offline)
+    memory = _WORKER_BYTES
+    if packing.prepare(graph) is None:
+        memory += int(_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
+    return Ready(
+        model=graph.model,
+        weights=chosen,
+        engine=LiteRTEngine.name,
+        device="cpu",
+        precision=precision,
+        open=functools.partial(_open, graph),
+        memory=memory,
+        portable=True,
     )
-    with native_stderr_hidden():  # It tells of all accelerators that it finds or doesn't.
-        return CompiledModel.from_file(os.fspath(path), options=Options(cpu_options=cpu))
 
 
-def close_model(model: Any) -> None:
-    """Gives back what a ``CompiledModel`` holds, and its environment, which nobody shares."""
-    with native_stderr_hidden():
-        model.close()
-        model.environment.close()
+def _open(graph: Compiled, threads: int) -> LiteRTEngine:
+    return LiteRTEngine(graph, threads, packing.find(graph))
 
 
 class LiteRTEngine:
@@ -77,6 +89,8 @@ class LiteRTEngine:
         self, images: NDArray[np.uint8 | np.float32], end_points: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """See `engine.base.Engine`."""
+        import numpy as np  # not for `prepare`, which the parent of workers calls
+
         only_last = tuple(end_points) == self.graph.end_points[-1:]
         signature = PREDICTIONS_SIGNATURE if only_last else END_POINTS_SIGNATURE
         with self._lock:  # Threads of a host program share the buffers.
@@ -102,6 +116,8 @@ class _Buffers(NamedTuple):
 
 
 def _allocate(model: Any, signature: str) -> _Buffers:
+    import numpy as np
+
     names = model.get_signature_list()[signature]
     details = model.get_output_tensor_details(signature)
     with native_stderr_hidden():
@@ -139,6 +155,8 @@ def _silence_the_end() -> None:
     """
     if not is_ours():
         return
+    import ctypes  # As above.
+
     with contextlib.suppress(AttributeError, TypeError, OSError):  # Windows
         libc = ctypes.CDLL(None)
         close = ctypes.cast(libc.close, ctypes.c_void_p)

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import logging
 import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 
-from inceptioncli.engine.compile import Compiled
+from inceptioncli import cache
+from inceptioncli.engine.compile import Compiled, lock_of
+from inceptioncli.engine.runtime import close_model, open_model
 from inceptioncli.errors import OutputError
-from inceptioncli.files import remove_orphans, replacing
-from inceptioncli.weights import cache
 
 _logger = logging.getLogger(__name__)
 
@@ -38,30 +35,34 @@ write(graph, target)
 """
 
 
-def prepare(compiled: Compiled) -> None:
-    """Sees to it that there are packed weights of a compiled graph, if they can be kept."""
-    path = _path(compiled)
-    if _sound(path, compiled):
-        return
-    import filelock
-
+def prepare(graph: Compiled) -> Path | None:
+    """The packed weights of a compiled graph, made now if need be; None if they can't be kept."""
+    path = _path(graph)
     try:
-        with filelock.FileLock(compiled.path.with_suffix(".lock")):
-            # Another process may have made them while this one waited.
-            if not _sound(path, compiled):
-                _make(compiled, path)
-    except (OSError, OutputError, subprocess.SubprocessError) as error:
+        return cache.built_once(
+            path,
+            functools.partial(find, graph),
+            functools.partial(_pack, graph, path),
+            lock=lock_of(graph.path),
+        )
+    except (OSError, OutputError) as error:
         _logger.debug("the packed weights can't be kept (%s); going on without", error)
+        return None
 
 
-def find(compiled: Compiled) -> Path | None:
+def find(graph: Compiled) -> Path | None:
     """The packed weights of a compiled graph; None if there are none that can be used.
 
     To be asked just before they are opened: what it can't use XNNPACK writes anew, under the feet
     of other processes.
     """
-    path = _path(compiled)
-    return path if _sound(path, compiled) else None
+    path = _path(graph)
+    note = cache.noted(path)
+    try:
+        sound = note is not None and note.get("graph_sha256") == cache.sha256(graph.path)
+    except OSError:
+        sound = False
+    return path if sound else None
 
 
 def write(graph: str, target: str) -> None:
@@ -72,8 +73,6 @@ def write(graph: str, target: str) -> None:
     Raises:
         OSError: it could not, and did not say so.
     """
-    from inceptioncli.engine.litert import close_model, open_model
-
     file = Path(target)
     close_model(open_model(Path(graph), 1, file))
     made = file.stat().st_size, file.stat().st_mtime_ns
@@ -82,31 +81,18 @@ def write(graph: str, target: str) -> None:
         raise OSError(f"{target}: not written whole")
 
 
-def _path(compiled: Compiled) -> Path:
-    return compiled.path.with_suffix(f".{_machine()}.packed")
+def _path(graph: Compiled) -> Path:
+    return graph.path.with_suffix(f".{_machine()}.packed")
 
 
-def _sound(path: Path, compiled: Compiled) -> bool:
-    try:
-        note = json.loads(_note(path).read_text(encoding="utf-8"))
-        return bool(note == _facts(path, compiled))
-    except (OSError, ValueError):
-        return False
+def _pack(graph: Compiled, path: Path, beside: Path) -> dict[str, str]:
+    import subprocess  # not in a warm run
 
-
-def _facts(path: Path, compiled: Compiled) -> dict[str, str]:
-    return {"sha256": cache.sha256(path), "graph_sha256": cache.sha256(compiled.path)}
-
-
-def _make(compiled: Compiled, path: Path) -> None:
     if not sys.executable or getattr(sys, "frozen", False):
         raise OSError("there is no Python to be started")
     _logger.debug("packing the weights for this machine's processor: %s", path)
-    note = _note(path)
-    for target in (path, note):
-        remove_orphans(target)
-    with replacing(path) as beside:
-        paths = [os.fspath(compiled.path), os.fspath(beside)]
+    paths = [os.fspath(graph.path), os.fspath(beside)]
+    try:
         done = subprocess.run(  # noqa: S603 - our own module, on paths of our own
             [sys.executable, "-c", _CHILD, *paths, *sys.path],
             stdin=subprocess.DEVNULL,
@@ -114,19 +100,12 @@ def _make(compiled: Compiled, path: Path) -> None:
             timeout=_TIMEOUT_S,
             check=False,
         )
-        if done.returncode != 0:
-            told = done.stderr.decode("utf-8", "replace").strip()
-            raise OSError(f"packing ended with {done.returncode}: {told}")
-    try:
-        with replacing(note) as beside:
-            beside.write_text(json.dumps(_facts(path, compiled)), encoding="utf-8")
-    except OutputError:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _note(path: Path) -> Path:
-    return path.with_suffix(".json")
+    except subprocess.SubprocessError as error:
+        raise OSError(f"packing took too long: {error}") from error
+    if done.returncode != 0:
+        told = done.stderr.decode("utf-8", "replace").strip()
+        raise OSError(f"packing ended with {done.returncode}: {told}")
+    return {"graph_sha256": cache.sha256(graph.path)}
 
 
 @functools.cache
@@ -139,5 +118,7 @@ def _machine() -> str:
         first_core = _CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
         facts = [line for line in first_core.splitlines() if line.startswith(_CPU_FIELDS)]
     except OSError:  # Not Linux.
+        import platform
+
         facts = [platform.machine(), platform.processor()]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inceptioncli.architecture import Conv, Graph, Pool, walk
+from inceptioncli.engine.base import Ready
 from inceptioncli.errors import DeviceError
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.summary import convolutions
+from inceptioncli.weights import collection
+from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.folding import fold
 from inceptioncli.weights.model import Weights
 
@@ -33,13 +36,45 @@ _logger = logging.getLogger(__name__)
 PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.float16}
 # Of a GPU; halved when its memory does not hold so many.
 GPU_BATCH_SIZE = 32
+# Of a worker that only decodes, with a large picture.
+_DECODER_BYTES = 500 << 20
+
+
+def prepare(
+    chosen: Chosen, device: str, precision: str = "float32", *, offline: bool = False
+) -> Ready:
+    """Makes chosen weights ready to run in this process, on the device: fetched and loaded there.
+
+    Args:
+        chosen: which weights.
+        device: ``gpu`` or ``gpu:N``; ``cpu`` to compare numbers, as LiteRT is faster there.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+        offline: forbid to download the weights.
+
+    Raises:
+        DeviceError: TensorFlow does not see the device.
+        WeightsError: the weights can't be had or read.
+    """
+    require_device(device)  # Before weights are downloaded for nothing.
+    weights = collection.load(chosen, offline=offline)
+    engine = TensorFlowEngine(weights, device, precision)
+    return Ready(
+        model=weights.model,
+        weights=chosen,
+        engine=engine.name,
+        device=device,
+        precision=precision,
+        open=lambda threads: engine,
+        memory=_DECODER_BYTES,
+        portable=False,
+    )
 
 
 def require_device(device: str) -> None:
-    """Raises DeviceError unless TensorFlow sees ``/CPU:0`` or ``/GPU:n``."""
-    kind, number = device.strip("/").split(":")
+    """Raises DeviceError unless TensorFlow sees ``cpu``, ``gpu`` or ``gpu:N``."""
+    kind, number = _kind_and_number(device)
     devices = tf.config.list_physical_devices(kind)
-    if int(number) >= len(devices):
+    if number >= len(devices):
         raise DeviceError(
             f"device {kind.lower()}:{number} asked for, but TensorFlow sees {len(devices)} {kind} "
             "devices; install a driver and `pip install 'inceptioncli[gpu]'`, or use --device cpu"
@@ -47,19 +82,20 @@ def require_device(device: str) -> None:
 
 
 class TensorFlowGraph(tf.Module):  # type: ignore[misc]  # TensorFlow has no type stubs
-    """The folded graph as a ``tf.Module``; its variables are shared by whatever is traced."""
+    """The folded graph on a device; its variables are shared by whatever is traced."""
 
-    def __init__(self, weights: Weights, dtype: Any = tf.float32) -> None:
+    def __init__(self, weights: Weights, device: str, dtype: Any = tf.float32) -> None:
         super().__init__()
         self.graph: Graph = weights.model.graph
         self.dtype = dtype
         self.folded = {}
-        for conv in convolutions(self.graph):
-            kernel, bias = fold(weights, conv)
-            self.folded[_key(conv.scope)] = (
-                tf.Variable(kernel, trainable=False, dtype=dtype),
-                tf.Variable(bias, trainable=False, dtype=dtype),
-            )
+        with _on(device):
+            for conv in convolutions(self.graph):
+                kernel, bias = fold(weights, conv)
+                self.folded[_key(conv.scope)] = (
+                    tf.Variable(kernel, trainable=False, dtype=dtype),
+                    tf.Variable(bias, trainable=False, dtype=dtype),
+                )
 
     def end_points(self, images: Any, wanted: Sequence[str]) -> dict[str, Any]:
         """Float32 tensors of the wanted end points; ``images`` is ``[N, S, S, 3]`` in [-1, 1]."""
@@ -73,7 +109,7 @@ class TensorFlowEngine:
 
     Args:
         weights: the model and its arrays.
-        device: ``/CPU:0`` or ``/GPU:n``.
+        device: ``cpu``, ``gpu`` or ``gpu:N``.
         precision: ``float32``, ``bfloat16`` or ``float16``; results are float32 always.
 
     Attributes:
@@ -90,9 +126,8 @@ class TensorFlowEngine:
         require_device(device)
         self.graph = weights.model.graph
         self._device = device
-        with tf.device(device):
-            self._module = TensorFlowGraph(weights, PRECISIONS[precision])
-        self._compile_xla = device.startswith("/GPU")
+        self._module = TensorFlowGraph(weights, device, PRECISIONS[precision])
+        self._compile_xla = device != "cpu"
         self.batch_size = GPU_BATCH_SIZE if self._compile_xla else 1
         self._functions: dict[tuple[str, tuple[str, ...]], Any] = {}
 
@@ -127,7 +162,7 @@ class TensorFlowEngine:
     ) -> dict[str, NDArray[np.float32]]:
         missing = self.batch_size - len(images)
         filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images
-        with tf.device(self._device):
+        with _on(self._device):
             outputs = self._function(filled.dtype.name, wanted)(tf.constant(filled))
         return {name: values.numpy()[: len(images)] for name, values in outputs.items()}
 
@@ -175,6 +210,18 @@ class _TensorOps:
     def softmax(self, x: Any) -> Any:
         # In float32 at any precision: 1000 probabilities do not fit float16's resolution.
         return tf.nn.softmax(tf.cast(x, tf.float32))
+
+
+def _on(device: str) -> contextlib.AbstractContextManager[None]:
+    """What is made inside is on the device; here alone it has TensorFlow's name."""
+    kind, number = _kind_and_number(device)
+    context: contextlib.AbstractContextManager[None] = tf.device(f"/{kind}:{number}")
+    return context
+
+
+def _kind_and_number(device: str) -> tuple[str, int]:
+    kind, _, number = device.partition(":")
+    return kind.upper(), int(number or 0)
 
 
 def _key(scope: str) -> str:

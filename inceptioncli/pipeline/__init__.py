@@ -9,8 +9,7 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from inceptioncli.choices import TIMEOUT_S
-from inceptioncli.engine.base import Engine
-from inceptioncli.engine.select import Ready
+from inceptioncli.engine.base import Engine, Ready
 from inceptioncli.errors import ImageError, UsageError
 from inceptioncli.images.picture import Decoding
 from inceptioncli.images.source import Source

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import inceptioncli
-from inceptioncli.engine.select import Ready
+from inceptioncli.engine.base import Ready
 from inceptioncli.errors import UsageError
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding

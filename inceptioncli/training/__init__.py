@@ -129,13 +129,13 @@ class _Run:
 
     def head(self) -> Trained:
         """Features once, then the softmax layer."""
-        from inceptioncli.engine.select import prepare
+        from inceptioncli.engine import litert
         from inceptioncli.training import head
         from inceptioncli.training.features import extract
 
         assert self.chosen is not None
         assert self.start is not None
-        ready = prepare(self.chosen, "cpu", "float32", offline=self.options.offline)
+        ready = litert.prepare(self.chosen, offline=self.options.offline)
         features = extract(
             self.labelled.examples,
             ready,

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from inceptioncli.engine.select import Ready
+from inceptioncli.engine.base import Ready
 from inceptioncli.errors import OutputError
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding

@@ -7,9 +7,10 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from inceptioncli.errors import OutputError, WeightsError
-from inceptioncli.weights import cache, formats
-from inceptioncli.weights.download import WITHOUT_NETWORK, download
+from inceptioncli import cache
+from inceptioncli.errors import WeightsError
+from inceptioncli.weights import formats
+from inceptioncli.weights.download import WITHOUT_NETWORK, download, is_published
 from inceptioncli.weights.model import Weights
 from inceptioncli.weights.registry import NAMED, NamedWeights, named
 
@@ -87,7 +88,11 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
     """
     path = fetch(chosen, offline=offline)
     weights = formats.read(path, source_sha256=chosen.sha256)
-    if sha256_of(path) != chosen.sha256:
+    try:
+        changed = sha256_of(path) != chosen.sha256
+    except OSError:  # gone
+        changed = True
+    if changed:
         raise WeightsError(f"{path}: changed while it was read; try again")
     return weights
 
@@ -141,14 +146,6 @@ def state(weights: NamedWeights) -> str:
     return "not here"
 
 
-def is_published(path: Path, weights: NamedWeights) -> bool:
-    """Whether the file at ``path`` is the published one, by size and SHA-256."""
-    try:
-        return path.stat().st_size == weights.bytes and cache.sha256(path) == weights.sha256
-    except OSError:
-        return False
-
-
 def _package_data() -> Path:
     return Path(str(resources.files("inceptioncli"))) / "data"
 
@@ -183,11 +180,4 @@ def remove(weights: NamedWeights) -> list[Path]:
     Raises:
         OutputError: it can't be.
     """
-    path = cache.downloads_folder() / weights.file_name
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be removed: {error.strerror or error}") from error
-    return [path]
+    return cache.remove(cache.downloads_folder() / weights.file_name)

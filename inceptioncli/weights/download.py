@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from inceptioncli import cache
 from inceptioncli.errors import WeightsError
-from inceptioncli.files import cannot_write
 from inceptioncli.weights.registry import NAMED, NamedWeights
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
+_SECONDS_BETWEEN = 1  # two attempts
 _CHUNK_BYTES = 1 << 20
+
+# What is beside a download, of which file: unfinished, or the lock.
+_BESIDE = re.compile(r"\.(?:(?P<partial>.+)\.[a-z0-9_]{8}\.partial|(?P<lock>.+)\.lock)")
+# What pooch called unfinished files, in versions that had it write them.
+_POOCHS = re.compile(r"tmp[a-z0-9_]{8}")
 
 _DEMO = NAMED["demo"]
 WITHOUT_NETWORK = (
     "give a file that you have with --weights PATH; to try the program, --weights demo works "
     f"without: a small model of {_DEMO.classes} drawn classes, no replacement"
 )
+
+
+class _OtherFileError(Exception):
+    """What came is not what was published."""
 
 
 def download(weights: NamedWeights, folder: Path) -> Path:
@@ -38,43 +47,73 @@ def download(weights: NamedWeights, folder: Path) -> Path:
         WeightsError: unreachable, or not the published file.
         OutputError: ``folder`` can't be written.
     """
-    import filelock
-    import pooch
+    path = folder / weights.file_name
+    return cache.built_once(
+        path,
+        lambda: path if is_published(path, weights) else None,
+        functools.partial(_download, weights),
+        lock=_lock(folder, path.name),
+    )
+
+
+def is_published(path: Path, weights: NamedWeights) -> bool:
+    """Whether the file at ``path`` is the published one, by size and SHA-256."""
+    try:
+        return path.stat().st_size == weights.bytes and cache.sha256(path) == weights.sha256
+    except OSError:
+        return False
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Deletes what killed downloads have left in ``folder``, and locks of files that are gone.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        OutputError: it can't be.
+    """
+    names = sorted(path.name for path in folder.glob("*"))
+    left: dict[str, list[str]] = {}  # file name to what is left of it
+    for match in filter(None, map(_BESIDE.fullmatch, names)):
+        of = match["partial"] or match["lock"]
+        if match["partial"] or of not in names:
+            left.setdefault(of, []).append(match[0])
+    removed = []
+    for name, files in left.items():
+        removed += cache.remove_at_rest((folder / file for file in files), [_lock(folder, name)])
+    poochs = [folder / name for name in names if _POOCHS.fullmatch(name)]
+    locks = list(folder.glob(".*.lock"))
+    return removed + (cache.remove_at_rest(poochs, locks) if poochs else [])
+
+
+def _lock(folder: Path, name: str) -> Path:
+    return folder / f".{name}.lock"
+
+
+def _download(weights: NamedWeights, beside: Path) -> None:
     import requests
 
-    pooch.get_logger().setLevel(logging.WARNING)  # Its messages are ours, said in our own words.
-    assert weights.url is not None  # What is in the package is never downloaded.
-    target = folder / weights.file_name
+    _logger.info("downloading %s (%s) ...", weights.name, _megabytes(weights.bytes))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / f".{target.name}.lock"):
-            if not target.exists():
-                _logger.info("downloading %s (%s) ...", weights.name, _megabytes(weights.bytes))
-            pooch.create(
-                folder,
-                base_url="",
-                registry={target.name: f"sha256:{weights.sha256}"},
-                urls={target.name: weights.url},
-                retry_if_failed=1,
-            ).fetch(target.name, downloader=_sized_downloader(weights))
+        try:
+            _fetch(weights, beside)
+        except (requests.RequestException, _OtherFileError):
+            time.sleep(_SECONDS_BETWEEN)
+            _fetch(weights, beside)
     except requests.RequestException as error:
         raise WeightsError(
             f"cannot download {weights.name} from {weights.url}: {_reason(error)}; "
             f"check the network or proxy, or {WITHOUT_NETWORK}"
         ) from error
-    except ValueError as error:  # ours for a wrong size, pooch's for a wrong hash
-        detail = str(error).partition("expected ")[2].partition(". ")[0]
+    except _OtherFileError as error:
         raise WeightsError(
-            f"{weights.url}: what came is not the published file (expected {detail}); "
+            f"{weights.url}: what came is not the published file ({error}); "
             "nothing was kept, try again or from another network"
         ) from error
-    except OSError as error:
-        advice = "set INCEPTIONCLI_CACHE to a folder that can be written"
-        raise cannot_write(folder, error, advice) from error
-    return target
 
 
-def _sized_downloader(weights: NamedWeights) -> Callable[[str, Any, Any], None]:
+def _fetch(weights: NamedWeights, beside: Path) -> None:
     import pooch
     import requests
 
@@ -83,22 +122,21 @@ def _sized_downloader(weights: NamedWeights) -> Callable[[str, Any, Any], None]:
         chunk_size=_CHUNK_BYTES,
         timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
     )
-
-    def download_and_check_size(url: str, output_file: Any, registry: Any) -> None:
-        try:
-            fetch(url, output_file, registry)
-        except OSError as error:
-            # requests' own word for a bad CA bundle is a plain OSError, without an errno.
-            if error.errno is None and not isinstance(error, requests.RequestException):
-                raise WeightsError(
-                    f"cannot download {weights.name}: {error}; check REQUESTS_CA_BUNDLE"
-                ) from error
-            raise
-        found = Path(output_file).stat().st_size
-        if found != weights.bytes:
-            raise ValueError(f"expected {weights.bytes:,} bytes but got {found:,}")
-
-    return download_and_check_size
+    try:
+        fetch(weights.url, beside, None)
+    except OSError as error:
+        # requests' own word for a bad CA bundle is a plain OSError, without an errno.
+        if error.errno is None and not isinstance(error, requests.RequestException):
+            raise WeightsError(
+                f"cannot download {weights.name}: {error}; check REQUESTS_CA_BUNDLE"
+            ) from error
+        raise
+    size = beside.stat().st_size
+    if size != weights.bytes:
+        raise _OtherFileError(f"expected {weights.bytes:,} bytes but got {size:,}")
+    digest = cache.hashed(beside)
+    if digest != weights.sha256:
+        raise _OtherFileError(f"expected sha256:{weights.sha256} but got {digest}")
 
 
 def _megabytes(count: int) -> str:

@@ -47,6 +47,10 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) & HEAVY == set()
 
 
+def test_listing_what_is_compiled_imports_nothing_heavy(small_weights: Path) -> None:
+    assert imported_by("weights", "list") & HEAVY == set()
+
+
 def test_a_warm_classify_never_imports_tensorflow(
     small_weights: Path, pictures: Path, run: Run
 ) -> None:

@@ -23,6 +23,20 @@ def test_list_names_what_there_is(run: Run, own_cache: Path) -> None:
     assert done.stdout.count("not here") == len([w for w in registry.NAMED.values() if w.url])
     assert "in the package" in done.stdout
     assert str(own_cache) in done.stdout
+    assert "COMPILED" not in done.stdout
+
+
+def test_list_names_what_is_compiled(run: Run, small_weights: Path, session_cache: Path) -> None:
+    done = run("weights", "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    named, downloads, compiled, folder = done.stdout.rstrip("\n").split("\n\n")
+    assert named.startswith("NAME ")
+    assert downloads == f"Downloads: {session_cache / 'weights'}"
+    assert compiled.startswith("COMPILED FROM ")
+    rows = [line.split() for line in compiled.splitlines()[1:]]
+    (megabytes,) = (row[2] for row in rows if row[:2] == [small_weights.name, "float32"])
+    assert 1 <= int(megabytes) <= 10
+    assert folder == f"Compiled: {session_cache / 'compiled'}"
 
 
 def test_the_registry_is_what_was_published() -> None:
@@ -102,6 +116,31 @@ def test_remove_of_a_path_leaves_the_file(
     assert not list(own_cache.glob("compiled/*.tflite"))
     assert small_weights.exists()
     assert "nothing to remove" in run("weights", "remove", small_weights).stderr
+
+
+def test_remove_unused(run: Run, small_weights: Path, own_cache: Path) -> None:
+    nothing = run("weights", "remove", "--unused")
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "nothing to remove\n")
+    left = [
+        own_cache / "compiled" / f"{'0' * 32}.tflite",
+        own_cache / "weights" / ".x.h5.abcd_123.partial",
+        own_cache / "digests" / f"{'0' * 64}.json",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    done = run("weights", "remove", "--unused")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [f"removed {path}" for path in left]
+    assert not any(path.exists() for path in left)
+    assert run("weights", "remove", "--unused").stderr == "nothing to remove\n"
+
+
+def test_remove_wants_to_know_what(run: Run) -> None:
+    for arguments in ([], ["--unused", "demo"]):
+        done = run("weights", "remove", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "Error: " in done.stderr
 
 
 # Named weights, as published on a server of ours

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from demo import recipe
 from demo.renderer import dataset, render
 from inceptioncli.classifier import Classifier, load
-from inceptioncli.engine.select import prepare_tensorflow
+from inceptioncli.engine import tensorflow
 from inceptioncli.labels import imagenet_labels
 from inceptioncli.weights import collection, registry
 from tests.conftest import Run
@@ -60,7 +60,7 @@ def test_it_generalises_alike_on_all_engines(fresh_renders: Path) -> None:
     classifiers = {
         "float32": load("demo", device="cpu"),
         "int8": load("demo", device="cpu", precision="int8"),
-        "tensorflow": Classifier(prepare_tensorflow(collection.choose("demo"), "/CPU:0")),
+        "tensorflow": Classifier(tensorflow.prepare(collection.choose("demo"), "cpu")),
     }
     probabilities = {
         name: classifier.features(fresh_renders, end_points="Predictions")["Predictions"]

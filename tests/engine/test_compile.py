@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from inceptioncli.engine import compile as compiler
+from inceptioncli.engine import kept
 from inceptioncli.engine.litert import LiteRTEngine
 from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import collection
@@ -64,12 +65,12 @@ def test_weights_precision_and_versions_have_their_own_entries(
     other = tmp_path / "other.safetensors"
     write_safetensors(other, random_weights(SMALL_GRAPH, seed=1))
     keys = {
-        compiler._key(collection.choose(str(path)), precision)
+        compiler.path_of(collection.choose(str(path)).sha256, precision)
         for path in (small_weights, other)
         for precision in ("float32", "int8")
     }
     monkeypatch.setattr(compiler, "_version", lambda name: "another")
-    keys.add(compiler._key(collection.choose(str(small_weights)), "float32"))
+    keys.add(compiler.path_of(collection.choose(str(small_weights)).sha256, "float32"))
     assert len(keys) == 5
     assert scores(other) != built[1]
 
@@ -126,7 +127,7 @@ def test_a_cache_that_cannot_be_written(
 
 
 def test_forgetting_deletes_what_was_built(built: tuple[Path, bytes], small_weights: Path) -> None:
-    assert compiler.forget("0" * 64) == []
-    deleted = compiler.forget(collection.choose(str(small_weights)).sha256)
+    assert kept.forget("0" * 64) == []
+    deleted = kept.forget(collection.choose(str(small_weights)).sha256)
     assert built[0] in deleted
     assert not built[0].exists()

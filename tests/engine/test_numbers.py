@@ -25,7 +25,7 @@ def open_engine(name: str, path: Path) -> Engine:
     chosen = collection.choose(str(path))
     if name == "litert":
         return LiteRTEngine(compiled(chosen, "float32"), threads=2)
-    return TensorFlowEngine(collection.load(chosen), "/CPU:0")
+    return TensorFlowEngine(collection.load(chosen), "cpu")
 
 
 def assert_close(ours: NDArray[np.float32], theirs: NDArray[np.float32], what: str) -> None:

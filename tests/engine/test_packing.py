@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 from inceptioncli.engine import compile as compiler
-from inceptioncli.engine import packing
+from inceptioncli.engine import kept, litert, packing
 from inceptioncli.engine.compile import Compiled
 from inceptioncli.engine.litert import LiteRTEngine
-from inceptioncli.engine.select import prepare
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, random_weights
@@ -76,7 +75,7 @@ def test_another_kind_of_machine_has_its_own(
         elsewhere.setattr(packing, "_machine", lambda: "another")
         other = packed(graph)
     assert packed(graph) != other
-    assert len(compiler.forget(collection.choose(str(small_weights)).sha256)) == 6
+    assert len(kept.forget(collection.choose(str(small_weights)).sha256)) == 6
     assert not other.exists()
 
 
@@ -111,7 +110,7 @@ def test_weights_packed_from_another_graph_are_not_used(
 def test_what_is_lost_before_it_is_opened_is_done_without(
     graph: Compiled, precision: str, small_weights: Path, loss: str
 ) -> None:
-    ready = prepare(collection.choose(str(small_weights)), "cpu", precision)
+    ready = litert.prepare(collection.choose(str(small_weights)), precision)
     path = packed(graph)
     if loss == "gone":
         path.unlink()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import inceptioncli.pipeline as pipeline_module
-from inceptioncli.engine.select import Ready, prepare, prepare_tensorflow
+from inceptioncli.engine import Ready, prepare
 from inceptioncli.images.picture import Decoding
 from inceptioncli.images.source import Named, Source, Unusable
 from inceptioncli.pipeline import Pipeline
@@ -28,7 +28,9 @@ def ready(request: pytest.FixtureRequest, small_weights: Path) -> Ready:
     """For each worker an engine of its own, or one for all, as on a GPU."""
     chosen = collection.choose(str(small_weights))
     if request.param == "tensorflow":
-        return prepare_tensorflow(chosen, "/CPU:0")
+        from inceptioncli.engine import tensorflow
+
+        return tensorflow.prepare(chosen, "cpu")
     return prepare(chosen, "cpu", "float32")
 
 

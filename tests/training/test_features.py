@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inceptioncli.engine.select import prepare
+from inceptioncli.engine import litert
 from inceptioncli.pipeline import Pipeline
 from inceptioncli.training import features
 from inceptioncli.training.data import Example
@@ -18,7 +18,7 @@ from inceptioncli.weights import collection
 def test_features_are_kept_until_their_image_changes(
     small_weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready = prepare(collection.choose(str(small_weights)), "cpu", "float32")
+    ready = litert.prepare(collection.choose(str(small_weights)))
     examples = [Example(str(path), 0) for path in sorted(pictures.iterdir())]
     examples.append(Example(str(pictures / "nowhere.png"), 1))
     asked: list[str] = []

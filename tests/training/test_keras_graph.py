@@ -31,7 +31,7 @@ def keras_heads(model: object) -> dict[str, np.ndarray]:
 
 
 def inference_heads(weights: Weights) -> dict[str, np.ndarray]:
-    return TensorFlowEngine(weights, "/CPU:0").run(IMAGES, HEADS)
+    return TensorFlowEngine(weights, "cpu").run(IMAGES, HEADS)
 
 
 def assert_agree(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:

@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
 from inceptioncli.errors import OutputError, WeightsError
-from inceptioncli.weights import cache, collection, download, registry
+from inceptioncli.weights import collection, download, registry
 from inceptioncli.weights.registry import NamedWeights
 from tests.weights.server import Server, serving
 
@@ -148,7 +149,36 @@ def test_killed_in_the_middle_nothing_has_the_final_name(server: Server, tmp_pat
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "weights.h5").exists()
+    assert left_in(tmp_path) != []
     assert download.download(weights, tmp_path).read_bytes() == CONTENT
+    assert left_in(tmp_path) == ["weights.h5"]
+
+
+# What is left behind
+
+
+def test_what_kills_left_is_removed(tmp_path: Path) -> None:
+    left = {
+        ".weights.h5.0a1b2c3d.partial",
+        "tmpabcd_123",  # pooch's, by earlier versions
+        ".gone.h5.lock",
+        ".gone.h5.abcdefgh.partial",
+    }
+    ours = {"weights.h5", ".weights.h5.lock", "tmp", "tmpabcd_123.h5", ".hidden", "notes.partial"}
+    for name in left | ours:
+        (tmp_path / name).touch()
+    assert {path.name for path in download.remove_leftovers(tmp_path)} == left
+    assert {path.name for path in tmp_path.iterdir()} == ours
+    assert download.remove_leftovers(tmp_path) == []
+    assert download.remove_leftovers(tmp_path / "nowhere") == []
+
+
+def test_a_download_under_way_is_left_alone(tmp_path: Path) -> None:
+    for name in (".weights.h5.0a1b2c3d.partial", "tmpabcd_123"):
+        (tmp_path / name).touch()
+    with filelock.FileLock(tmp_path / ".weights.h5.lock"):
+        assert download.remove_leftovers(tmp_path) == []
+    assert len(download.remove_leftovers(tmp_path)) == 3
 
 
 # The collection: what is here already is used.
@@ -197,23 +227,6 @@ def test_unknown_names_suggest_the_nearest() -> None:
         collection.choose("imagenet_slim")
     with pytest.raises(WeightsError, match=r"models/mine\.h5: no such weight file"):
         collection.choose("models/mine.h5")
-
-
-def test_digests_are_remembered_until_the_file_changes(
-    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"one")
-    first = cache.sha256(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(cache, "_hash", lambda path: pytest.fail("hashed again"))
-        assert cache.sha256(path) == first
-    path.write_bytes(b"two")
-    assert cache.sha256(path) != first
-    for note in (own_cache / "digests").iterdir():
-        note.write_text("{damaged")
-    path.write_bytes(b"one")
-    assert cache.sha256(path) == first
 
 
 def test_messages_go_to_the_log(

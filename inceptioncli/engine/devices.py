@@ -1,0 +1,68 @@
+"""Devices: which one runs, from what was asked for and what the machine has.
+
+A device is spelt as users spell it, everywhere: ``cpu``, ``gpu`` (the first), ``gpu:N``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from inceptioncli.choices import CPU_PRECISIONS, DEVICES, GPU_PRECISIONS, PRECISIONS
+from inceptioncli.errors import DeviceError
+
+# A GPU's start (importing TensorFlow, compiling with XLA) takes about 10 s; the CPU labels some
+# 150 images in that time (60 ms each), so fewer than this many are done sooner without it.
+IMAGES_THAT_REPAY_A_GPU = 200
+
+_DEVICE = re.compile(r"auto|cpu|gpu(?::(\d+))?")
+
+
+def check(device: str, precision: str) -> None:
+    """Raises DeviceError for a device or precision, or a pair of them, that does not exist."""
+    match = _DEVICE.fullmatch(device)
+    if not match:
+        raise DeviceError(f"unknown device {device!r}; expected {DEVICES}")
+    if precision not in PRECISIONS:
+        raise DeviceError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
+    if device == "cpu" and precision not in CPU_PRECISIONS:
+        raise DeviceError(
+            f"precision {precision} is not available on the CPU; use {' or '.join(CPU_PRECISIONS)}"
+        )
+    if device.startswith("gpu") and precision not in GPU_PRECISIONS:
+        raise DeviceError(
+            f"precision {precision} is not available on a GPU; use {', '.join(GPU_PRECISIONS)}"
+        )
+
+
+def resolve(device: str, precision: str, at_least: int) -> str:
+    """Turns ``auto`` into ``cpu`` or ``gpu``.
+
+    A precision that only one of them has decides; else the GPU is taken when there is one and
+    ``at_least`` so many images repay its start.
+
+    Raises:
+        DeviceError: see `check`; or the precision needs a GPU and there is none.
+    """
+    check(device, precision)
+    if device != "auto":
+        return device
+    if precision not in GPU_PRECISIONS:
+        return "cpu"
+    if precision not in CPU_PRECISIONS:
+        if not has_gpu():
+            raise DeviceError(
+                f"precision {precision} needs a GPU, and none was found; use "
+                f"{' or '.join(CPU_PRECISIONS)} (with a GPU: `pip install 'inceptioncli[gpu]'`)"
+            )
+        return "gpu"
+    return "gpu" if has_gpu() and at_least >= IMAGES_THAT_REPAY_A_GPU else "cpu"
+
+
+def has_gpu() -> bool:
+    """Whether the machine has an NVIDIA GPU with a driver; without importing TensorFlow."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    gpus = Path("/proc/driver/nvidia/gpus")
+    return Path("/dev/nvidia0").exists() or (gpus.is_dir() and any(gpus.iterdir()))
