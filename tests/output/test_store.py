@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ import pytest
 from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
 from inceptioncli.output.formats import FORMATS
 from inceptioncli.output.rows import RowsPart
-from inceptioncli.output.store import Store
+from inceptioncli.output.store import COMMIT_RECORDS, COMMIT_SECONDS, Store
 from inceptioncli.output.targets import Arrays, Table, Target
 from inceptioncli.records import Failure, Prediction, Record
 
@@ -209,6 +211,44 @@ def test_table_and_arrays_do_not_share_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--dump-dir"):
         Store({}, Table.at(tmp_path / "out.csv", FORMATS["csv"], 1), arrays)
     assert not list(tmp_path.iterdir())
+
+
+def test_commits_come_by_count_and_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with Store({}, Table.at(tmp_path / "out.csv", FORMATS["csv"], 1)) as store:
+        due = []
+        for number in range(2 * COMMIT_RECORDS + 1):
+            store.append(Record(str(number)))
+            due.append(store.commit_if_due())
+        assert [number for number, was in enumerate(due, 1) if was] == [
+            COMMIT_RECORDS,
+            2 * COMMIT_RECORDS,
+        ]
+        assert store.ledger.committed == 2 * COMMIT_RECORDS
+        now = COMMIT_SECONDS
+        assert store.commit_if_due()
+        assert not store.commit_if_due()
+        now = 2 * COMMIT_SECONDS
+        assert not store.commit_if_due()  # nothing new
+    assert json.loads((tmp_path / "run.json").read_bytes())["counts"]["inputs"] == len(due)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_kills_have_left_is_removed(case: str, tmp_path: Path) -> None:
+    run = Run("aB")
+    execute(case, tmp_path, run)
+    before = tree(tmp_path)
+    for name in before:
+        file = tmp_path / name
+        for left in ("x1.partial", "reordered.partial"):
+            file.with_name(f".{file.name}.{left}").write_bytes(b"half")
+    if case.startswith("parquet"):
+        (tmp_path / ".out.parquet.rows").write_bytes(b"finished before they could be removed")
+    others = tmp_path / ".other.csv.x1.partial"
+    others.write_bytes(b"being written")
+    execute(case, tmp_path, run)
+    assert tree(tmp_path) == before | {others.name: others.read_bytes()}
 
 
 def test_an_interrupt_in_the_middle_of_a_record(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from pathlib import Path
 
 import pytest
 
-from inceptioncli.output.formats import STREAM_FORMATS, stream_lines
-from inceptioncli.output.streams import StreamWriter
+from inceptioncli.output.formats import FORMATS, STREAM_FORMATS, stream_lines
+from inceptioncli.output.store import Store
+from inceptioncli.output.streams import Shown, StreamWriter
+from inceptioncli.output.targets import Table
 from inceptioncli.records import Failure, Prediction, Record
 
 OK = Record("a.jpg", (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)))
@@ -65,3 +69,51 @@ def test_a_terminal_gets_no_control_characters(name: str) -> None:
     strange = Record("\x1b]0;x\x07.jpg", (Prediction(0, "\x1bid", "\x9bname", 1.0),))
     text = written(name, strange, stream=Terminal())
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+class Flushed(io.BytesIO):
+    """Keeps what has been flushed."""
+
+    flushed = b""
+
+    def flush(self) -> None:
+        self.flushed = self.getvalue()
+
+
+@pytest.mark.parametrize("name", STREAM_FORMATS)
+def test_every_record_is_flushed(name: str) -> None:
+    stream = Flushed()
+    with StreamWriter(stream, stream_lines(name, columns=2)) as writer:
+        for record in (OK, BAD, OK):
+            writer.append(record)
+            assert stream.flushed == stream.getvalue()
+        assert b"do,g" in stream.flushed
+    assert stream.flushed == stream.getvalue()
+    assert writer.ledger.counts == {None: 2, "truncated": 1}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_an_interrupted_array_is_an_array(count: int) -> None:
+    stream = io.BytesIO()
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        StreamWriter(stream, stream_lines("json", columns=2)) as writer,
+    ):
+        for _ in range(count):
+            writer.append(OK)
+        raise KeyboardInterrupt
+    assert len(json.loads(stream.getvalue())) == count
+
+
+def test_what_is_kept_can_be_shown_as_well(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    table = Table.at(tmp_path / "out.jsonl", FORMATS["jsonl"], 2)
+    with Shown(Store({}, table), StreamWriter(stream, stream_lines("jsonl", 2))) as output:
+        for source in output.ledger.new([OK, BAD]):
+            output.append(source)
+        assert not output.commit_if_due()
+        output.finish()
+    assert output.ledger.counts == {None: 1, "truncated": 1}
+    assert output.ledger.committed == 2
+    assert stream.getvalue() == (tmp_path / "out.jsonl").read_bytes()
+    assert json.loads((tmp_path / "run.json").read_bytes())["status"] == "finished"
