@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +25,9 @@ _ADVICE = f"set {ENVIRONMENT_VARIABLE} to a folder that can be written"
 _CHUNK_BYTES = 1 << 20
 
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+_temporary: tempfile.TemporaryDirectory[str] | None = None
 
 
 def cache_folder() -> Path:
@@ -47,6 +52,25 @@ def downloads_folder() -> Path:
 def compiled_folder() -> Path:
     """Where compiled graphs are kept."""
     return cache_folder() / "compiled"
+
+
+def temporary_folder(reason: Exception) -> Path:
+    """A folder in place of the cache, for what can't be kept there; removed with this process.
+
+    Args:
+        reason: why it can't; said once.
+
+    Raises:
+        OutputError: there is no folder for temporary files either.
+    """
+    global _temporary
+    if _temporary is None:
+        try:
+            _temporary = tempfile.TemporaryDirectory(prefix="inceptioncli-")
+        except OSError as error:
+            raise OutputError(f"{reason}; and no temporary folder can be made") from error
+        _logger.warning("%s; a temporary folder is used instead, and removed at the end", reason)
+    return Path(_temporary.name)
 
 
 def keras_folder() -> Path:

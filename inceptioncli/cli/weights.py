@@ -69,7 +69,7 @@ def download(names: tuple[str, ...], offline: bool) -> None:
 
     for name in names or (DEFAULT,):
         named(name)
-        click.echo(fetch(choose(name), offline=offline))
+        click.echo(fetch(choose(name), offline=offline, keep=True))
 
 
 @weights.command()

@@ -34,10 +34,8 @@ def prepare(
     """
     resolved = devices.resolve(device, precision, at_least)
     if resolved != "cpu":
-        from inceptioncli.engine import tensorflow
-
         try:
-            return tensorflow.prepare(chosen, resolved, precision, offline=offline)
+            return _prepare_tensorflow(chosen, resolved, precision, offline)
         except DeviceError as error:
             if device != "auto" or precision not in CPU_PRECISIONS:
                 raise
@@ -45,3 +43,14 @@ def prepare(
     from inceptioncli.engine import litert
 
     return litert.prepare(chosen, precision, offline=offline)
+
+
+def _prepare_tensorflow(chosen: Chosen, device: str, precision: str, offline: bool) -> Ready:
+    try:
+        from inceptioncli.engine import tensorflow
+    except ImportError as error:
+        raise DeviceError(
+            f"a GPU is run with TensorFlow, which can't be imported here ({error}); "
+            "`pip install 'inceptioncli[gpu]'`, or use --device cpu"
+        ) from error
+    return tensorflow.prepare(chosen, device, precision, offline=offline)

@@ -1,8 +1,7 @@
 """The compiler: weights to a LiteRT file in the cache, once for each set of weights and precision.
 
 An entry is ``<key>.tflite`` and its note, which holds the model and what the file was compiled
-from, so that a warm run needs neither the weights nor TensorFlow. Beside them `packing` keeps its
-own.
+from, so that a warm run does not need the weights. Beside them `packing` keeps its own.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inceptioncli import cache
-from inceptioncli.engine.convert import convert
+from inceptioncli.engine.base import COMPILED_VERSION
+from inceptioncli.errors import OutputError
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
 from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.model import Model
 
 _logger = logging.getLogger(__name__)
-
-# Whatever else shapes the compiled file, besides weights and precision.
-_VERSIONED = ("inceptioncli", "tensorflow", "ai-edge-litert")
 
 
 class Compiled(NamedTuple):
@@ -44,15 +41,14 @@ def compiled(chosen: Chosen, precision: str, *, offline: bool = False) -> Compil
 
     Raises:
         WeightsError: the weights are needed and can't be had or read.
-        OutputError: the cache can't be written.
+        OutputError: neither the cache nor a temporary folder can be written.
     """
     path = path_of(chosen.sha256, precision)
-    return cache.built_once(
-        path,
-        functools.partial(find, path),
-        functools.partial(_build, chosen, precision, offline, path),
-        lock=lock_of(path),
-    )
+    try:
+        return _built(chosen, precision, offline, path)
+    except OutputError as error:
+        folder = cache.temporary_folder(error)
+        return _built(chosen, precision, offline, folder / path.name)
 
 
 def find(path: Path) -> Compiled | None:
@@ -66,8 +62,7 @@ def find(path: Path) -> Compiled | None:
 
 def path_of(weights_sha256: str, precision: str) -> Path:
     """Where this version, with the libraries that it has here, keeps a compiled graph."""
-    versions = {name: _version(name) for name in _VERSIONED}
-    facts = json.dumps([weights_sha256, precision, versions], sort_keys=True)
+    facts = json.dumps([weights_sha256, precision, COMPILED_VERSION, _litert_version()])
     key = hashlib.sha256(facts.encode()).hexdigest()[:32]
     return cache.compiled_folder() / f"{key}.tflite"
 
@@ -77,17 +72,28 @@ def lock_of(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
+def _built(chosen: Chosen, precision: str, offline: bool, path: Path) -> Compiled:
+    return cache.built_once(
+        path,
+        functools.partial(find, path),
+        functools.partial(_build, chosen, precision, offline, path),
+        lock=lock_of(path),
+    )
+
+
 def _build(
     chosen: Chosen, precision: str, offline: bool, path: Path, beside: Path
 ) -> dict[str, Any]:
+    from inceptioncli.engine import writer  # numpy and LiteRT's schema, not for a warm run
+
     weights = collection.load(chosen, offline=offline)
-    _logger.info(
-        "%s of %s (%s): compiling it for this machine, once; about 10 s ...",
+    _logger.debug(
+        "%s of %s (%s): compiling it for this machine, once ...",
         "damaged cache" if path.exists() else "first use",
         printable(chosen.given),
         precision,
     )
-    beside.write_bytes(convert(weights, precision))
+    writer.write(weights, precision, beside)
     file = chosen.path.absolute() if chosen.path and not chosen.named else None
     return {
         "weights_sha256": chosen.sha256,
@@ -98,10 +104,8 @@ def _build(
     }
 
 
-def _version(distribution: str) -> str:
-    import importlib.metadata  # not for `weights list`
+def _litert_version() -> str:
+    """LiteRT's version, by which the file is run, and its weights are packed."""
+    import ai_edge_litert  # not for `weights list`
 
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu, tf-nightly and the like
-        return "unknown"
+    return str(getattr(ai_edge_litert, "__version__", "unknown"))

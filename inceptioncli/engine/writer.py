@@ -26,9 +26,6 @@ from inceptioncli.summary import Shape, convolutions, summarize, windows
 from inceptioncli.weights.folding import fold
 from inceptioncli.weights.model import Weights
 
-# Part of the cache's key: raise it when the file's bytes or its values change.
-WRITER_VERSION = 1
-
 _IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 # The schema demands it of a buffer's data (force_align): LiteRT computes on the mapped file.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inceptioncli.architecture import CLASSIFIERS, Graph
 from inceptioncli.errors import OutputError, UsageError, WeightsError
 from inceptioncli.labels import Label
+from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.summary import variables
 from inceptioncli.training import data as labelled_data
 from inceptioncli.training.data import Example, Labelled, Skipped
@@ -68,6 +69,7 @@ def train(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
+    _require_tensorflow()
     run = _Run(labelled, options, output, origin)
     try:
         # A model of this very run is there if it was killed between its last two steps.
@@ -83,6 +85,18 @@ def train(
     trained = run.head() if options.mode == "head" else run.full()
     run.workspace.remove()
     return trained
+
+
+def _require_tensorflow() -> None:
+    try:
+        with native_stderr_hidden():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"training is done with TensorFlow, which can't be imported here ({error}); "
+            "`pip install tensorflow`"
+        ) from error
 
 
 class _Run:

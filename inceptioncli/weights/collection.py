@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inceptioncli import cache
-from inceptioncli.errors import WeightsError
+from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import formats
 from inceptioncli.weights.download import WITHOUT_NETWORK, download, is_published
 from inceptioncli.weights.model import Weights
@@ -59,11 +59,17 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def fetch(chosen: Chosen, *, offline: bool = False) -> Path:
+def fetch(chosen: Chosen, *, offline: bool = False, keep: bool = False) -> Path:
     """The file of chosen weights, downloaded first where that is needed and allowed.
+
+    Args:
+        chosen: which weights.
+        offline: forbid to download them.
+        keep: they are wanted in the cache; else a cache that can't be written stops nobody.
 
     Raises:
         WeightsError: not here and offline, unreachable, or not the published file.
+        OutputError: they can't be written.
     """
     if chosen.path is not None:
         return chosen.path
@@ -76,7 +82,12 @@ def fetch(chosen: Chosen, *, offline: bool = False) -> Path:
             f"`inceptioncli weights download {chosen.given}` where there is a network, "
             f"or {WITHOUT_NETWORK}"
         )
-    return download(chosen.named, cache.downloads_folder())
+    try:
+        return download(chosen.named, cache.downloads_folder())
+    except OutputError as error:
+        if keep:
+            raise
+        return download(chosen.named, cache.temporary_folder(error))
 
 
 def load(chosen: Chosen, *, offline: bool = False) -> Weights:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inceptioncli import files
 from inceptioncli.engine import compile as compiler
-from inceptioncli.engine import kept
+from inceptioncli.engine import kept, writer
 from inceptioncli.engine.litert import LiteRTEngine
-from inceptioncli.errors import OutputError, WeightsError
+from inceptioncli.errors import WeightsError
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, Run, random_weights
@@ -39,7 +42,7 @@ def built(small_weights: Path, own_cache: Path) -> tuple[Path, bytes]:
 def test_a_second_use_builds_nothing(
     built: tuple[Path, bytes], small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiler, "convert", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(writer, "write", lambda *_: pytest.fail("built again"))
     assert scores(small_weights) == built[1]
 
 
@@ -49,7 +52,7 @@ def test_damage_is_mended(
 ) -> None:
     path, before = built
     damage(path, kind)
-    with caplog.at_level(logging.INFO, logger="inceptioncli"):
+    with caplog.at_level(logging.DEBUG, logger="inceptioncli"):
         assert scores(small_weights) == before
     assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
     assert ("damaged cache" if kind != "gone" else "first use") in caplog.text
@@ -69,9 +72,11 @@ def test_weights_precision_and_versions_have_their_own_entries(
         for path in (small_weights, other)
         for precision in ("float32", "int8")
     }
-    monkeypatch.setattr(compiler, "_version", lambda name: "another")
+    monkeypatch.setattr(compiler, "_litert_version", lambda: "another")
     keys.add(compiler.path_of(collection.choose(str(small_weights)).sha256, "float32"))
-    assert len(keys) == 5
+    monkeypatch.setattr(compiler, "COMPILED_VERSION", 1000)
+    keys.add(compiler.path_of(collection.choose(str(small_weights)).sha256, "float32"))
+    assert len(keys) == 6
     assert scores(other) != built[1]
 
 
@@ -90,7 +95,7 @@ def test_weights_that_change_under_way_do_not_poison_the_cache(
 def test_two_processes_that_build_at_once_end_with_one_good_file(
     small_weights: Path, own_cache: Path, pictures: Path
 ) -> None:
-    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl"]
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl", "--debug"]
     command += ["-w", str(small_weights), str(pictures)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
@@ -104,26 +109,92 @@ def test_two_processes_that_build_at_once_end_with_one_good_file(
     assert files == [".json", ".json", ".lock", ".packed", ".tflite"]
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.03, 0.1, 0.3])
 def test_killed_while_building_the_next_run_builds(
-    small_weights: Path, own_cache: Path, pictures: Path, run: Run
+    small_weights: Path, own_cache: Path, pictures: Path, run: Run, moment: float
 ) -> None:
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-    process = subprocess.Popen([*command, str(pictures)], stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    assert b"first use" in process.stderr.readline()
+    process = subprocess.Popen([*command, str(pictures)], stdout=subprocess.DEVNULL)
+    folder = own_cache / "compiled"
+    while not list(folder.glob("*.lock")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    time.sleep(moment)
     process.kill()
     process.wait()
-    assert not list((own_cache / "compiled").glob("*.json"))
-    assert run("classify", "-w", small_weights, pictures).returncode == 0
+    done = run("classify", "-f", "jsonl", "-w", small_weights, pictures)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(folder.glob("*.tflite"))) == 1
+    assert not list(folder.glob(".*.partial"))
 
 
-def test_a_cache_that_cannot_be_written(
-    small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(params=["a file", "read-only", "nowhere"])
+def unwritable(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A cache that can't be written, and a folder for temporary files of its own."""
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("INCEPTIONCLI_CACHE", str(tmp_path / "file"))
-    with pytest.raises(OutputError, match="INCEPTIONCLI_CACHE"):
-        compiler.compiled(collection.choose(str(small_weights)), "float32")
+    if request.param == "read-only":
+        cache = Path("/proc/self/cache")  # Even root can't make a folder there.
+        if not cache.parent.exists():
+            pytest.skip("there is no /proc")
+    else:
+        cache = tmp_path / "file" / ("" if request.param == "a file" else "a/b")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("INCEPTIONCLI_CACHE", str(cache))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    return temporary
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_cache_that_cannot_be_written_stops_nobody(
+    unwritable: Path, small_weights: Path, pictures: Path, run: Run, workers: str
+) -> None:
+    done = run("classify", "-f", "jsonl", "-w", small_weights, "-j", workers, pictures)
+    assert done.returncode == 0
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["ok"] * 3
+    (told,) = done.stderr.splitlines()
+    assert "INCEPTIONCLI_CACHE" in told
+    assert told.endswith("a temporary folder is used instead, and removed at the end")
+    features = run("features", "-w", small_weights, pictures, "-o", unwritable.parent / "features")
+    assert (features.returncode, len(features.stderr.splitlines())) == (0, 1)
+    assert np.load(unwritable.parent / "features" / "PreLogits.npy").shape == (3, 203)
+    assert not list(unwritable.iterdir())
+
+
+def test_an_interrupt_leaves_no_temporary_folder(
+    unwritable: Path, small_weights: Path, pictures: Path
+) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl", "-j", "1"]
+    command += ["-w", str(small_weights), "-i", "-"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{pictures / 'a.jpg'}\n".encode())
+    process.stdin.flush()
+    assert process.stdout.readline()
+    assert list(unwritable.iterdir())
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not list(unwritable.iterdir())
+
+
+def test_a_cache_that_can_be_read_is_used(
+    built: tuple[Path, bytes],
+    small_weights: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("filelock.FileLock", refuse)
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    assert scores(small_weights) == built[1]
+    assert not caplog.records
 
 
 def test_forgetting_deletes_what_was_built(built: tuple[Path, bytes], small_weights: Path) -> None:

@@ -12,7 +12,7 @@ import filelock
 import pytest
 
 from inceptioncli.engine import compile as compiler
-from inceptioncli.engine import kept
+from inceptioncli.engine import kept, writer
 from inceptioncli.engine.compile import Compiled, compiled
 from inceptioncli.weights import collection, registry
 from inceptioncli.weights.formats.own import write_safetensors
@@ -25,7 +25,9 @@ Compile = Callable[..., Compiled]
 @pytest.fixture
 def compile_(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Compile:
     """Compiles to something else than a graph, at once; with packed weights of two machines."""
-    monkeypatch.setattr(compiler, "convert", lambda weights, precision: b"x" * 2_000_000)
+    monkeypatch.setattr(
+        writer, "write", lambda weights, precision, path: path.write_bytes(b"x" * 2_000_000)
+    )
 
     def compile_(given: str | Path, precision: str = "float32") -> Compiled:
         graph = compiled(collection.choose(str(given)), precision)
@@ -81,7 +83,7 @@ def test_what_is_needed_stays(
     compile_(mine)
     compile_(mine, "int8")
     compile_("demo")
-    (own_cache / "weights").mkdir()
+    (own_cache / "weights").mkdir(parents=True)
     other = mine.with_name("other.safetensors")
     write_safetensors(other, random_weights(SMALL_GRAPH, seed=1))
     publish(other, monkeypatch)
@@ -102,7 +104,7 @@ def test_a_graph_that_nobody_needs_is_removed_with_all_that_belongs_to_it(
     stays = compile_("demo").path
     if end == "another version":
         with monkeypatch.context() as another:
-            another.setattr(compiler, "_version", lambda name: "another")
+            another.setattr(compiler, "_litert_version", lambda: "another")
             graph = compile_(mine)
     else:
         graph = compile_(mine)
@@ -131,7 +133,7 @@ def test_a_graph_that_nobody_needs_is_removed_with_all_that_belongs_to_it(
 def test_a_graph_of_named_weights_that_are_not_here_is_removed(
     compile_: Compile, mine: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (own_cache / "weights").mkdir()
+    (own_cache / "weights").mkdir(parents=True)
     downloaded = publish(mine, monkeypatch)
     graph = compile_("imagenet")
     assert kept.remove_unused() == []

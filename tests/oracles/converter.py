@@ -17,8 +17,7 @@ def convert(weights: Weights, precision: str) -> bytes:
         from inceptioncli.engine.tensorflow import TensorFlowGraph
 
         graph = weights.model.graph
-        with tf.device("/CPU:0"):
-            module = TensorFlowGraph(weights)
+        module = TensorFlowGraph(weights, "cpu")
         side = graph.image_size
         image = tf.TensorSpec([1, side, side, 3], tf.float32, name=INPUT_NAME)
         signatures = {
