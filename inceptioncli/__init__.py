@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from inceptioncli.version import __version__
+
 if TYPE_CHECKING:
     from inceptioncli.classifier import Classifier, load
     from inceptioncli.errors import InceptionError
     from inceptioncli.records import Failure, Prediction, Record
     from inceptioncli.runs.values import Batch, Summary
 
-__version__ = "0.1.0"
 __all__ = [
     "Batch",
     "Classifier",
@@ -28,6 +29,7 @@ __all__ = [
     "Prediction",
     "Record",
     "Summary",
+    "__version__",
     "load",
 ]
 

@@ -15,11 +15,11 @@ from typing import NoReturn
 
 import click
 
-from inceptioncli import __version__
 from inceptioncli.cli.options import ENVIRONMENT_PREFIX, LOGGER, debug_option
 from inceptioncli.errors import ExitCode, InceptionError
 from inceptioncli.noise import claim_process
 from inceptioncli.terminal import printable
+from inceptioncli.version import __version__
 
 _COMMANDS = ("classify", "features", "model", "train", "weights")
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import inceptioncli
 from inceptioncli.engine.base import Ready
 from inceptioncli.errors import UsageError
 from inceptioncli.images.inputs import Inputs
@@ -18,6 +17,7 @@ from inceptioncli.output.base import Output, Unkept
 from inceptioncli.products.features import Features
 from inceptioncli.products.predictions import Predictions
 from inceptioncli.runs.values import Batch
+from inceptioncli.version import __version__
 
 
 def open_predictions(
@@ -109,7 +109,7 @@ def provenance(ready: Ready, decoding: Decoding, labels: tuple[Label, ...]) -> d
     text = json.dumps([*labels]).encode()
     side = decoding.size
     return {
-        "version": inceptioncli.__version__,
+        "version": __version__,
         "weights": {"name": ready.weights.given, "sha256": ready.weights.sha256},
         "engine": ready.engine,
         "precision": ready.precision,
