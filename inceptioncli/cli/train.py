@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.errors import ExitCode
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from inceptioncli.training import Trained
 
 
 @click.command()
@@ -120,7 +124,7 @@ def train(
     crop: float | None,
     offline: bool,
     overwrite: bool,
-) -> int:
+) -> ExitCode:
     """Train a model for your own classes.
 
     DATA is a folder with one folder of images per class. A folder that is named by a WordNet id
@@ -161,6 +165,11 @@ def train(
     except KeyboardInterrupt:
         click.echo("what is done is kept: the same command goes on from here", err=True)
         raise
+    return _report(trained, output)
+
+
+def _report(trained: Trained, output: Path) -> ExitCode:
+    """Says what came of it."""
     for skipped in trained.skipped:
         click.echo(f"skipped {printable(skipped.path)}: {skipped.message}", err=True)
     best = trained.fitted.best

@@ -37,7 +37,7 @@ def open_predictions(
         provenance: what results depend on (see `provenance`).
         inputs: what is run.
         predictions: which predictions.
-        features: which features; none without ``folder``.
+        features: which features; none without ``folder``, which is for their arrays.
         batch: what becomes of what is there.
         output: a file; None for records that nobody keeps.
         format: of the file; None for what its suffix says.
@@ -56,14 +56,12 @@ def open_predictions(
     from inceptioncli.output.store import Store
     from inceptioncli.output.targets import Arrays, Table, Target, file_format
 
-    targets: list[Target] = []
+    targets: list[Target] = [Arrays(folder, features.shapes, features.dtype)] if folder else []
     wanted = None
     if output is not None:
         wanted = file_format(output, format)
         columns = min(predictions.top_k, len(predictions.labels))
-        targets.append(Table.at(output, wanted, columns))
-    if folder is not None:
-        targets.append(Arrays(folder, features.shapes, features.dtype))
+        targets.insert(0, Table.at(output, wanted, columns))  # Its note is the one that counts.
     options = {
         "command": "classify",
         "top_k": predictions.top_k,

@@ -105,32 +105,18 @@ def task(
     keras_graph.load(model, graph, start)
     if freeze_until is not None:
         keras_graph.freeze(model, graph, freeze_until)
-    heads = {name: 1.0 for name in model.output_names if name == keras_graph.LOGITS}
-    if graph.aux:
-        heads[AUX_END_POINT] = AUX_WEIGHT
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
-    model.compile(
-        optimizer=_optimizer(optimizer, learning_rate, steps, epochs),
-        loss=dict.fromkeys(heads, loss),
-        loss_weights=heads,
-        metrics={keras_graph.LOGITS: ["accuracy"]},
-        jit_compile=on_gpu,
-    )
-    model.optimizer.build(model.trainable_variables)
+    heads = {keras_graph.LOGITS: 1.0, **({AUX_END_POINT: AUX_WEIGHT} if graph.aux else {})}
+    _compile(model, heads, _optimizer(optimizer, learning_rate, steps, epochs), on_gpu=on_gpu)
 
     def batches(examples: Sequence[Example], *, full: bool) -> Any:
-        return _images(examples, graph, heads, crop=crop, unreadable=unreadable).batch(
-            batch_size, drop_remainder=full
-        )
+        images = _images(examples, graph, heads, crop=crop, unreadable=unreadable)
+        return images.batch(batch_size, drop_remainder=full)
 
     def augmented(epoch: int) -> Any:
         order = np.random.default_rng([seed, epoch]).permutation(len(training))
         augment = _augmentation(int(np.random.default_rng([seed, epoch]).integers(2**31)))
-        return (
-            batches([training[index] for index in order], full=True)
-            .map(lambda images, targets: (augment(images, training=True), targets))
-            .prefetch(2)
-        )
+        shuffled = batches([training[index] for index in order], full=True)
+        return shuffled.map(lambda x, targets: (augment(x, training=True), targets)).prefetch(2)
 
     return Task(
         model=model,
@@ -140,6 +126,19 @@ def task(
         export=lambda: keras_graph.export(model, graph),
         unreadable=unreadable,
     )
+
+
+def _compile(model: Any, heads: Mapping[str, float], optimizer: Any, *, on_gpu: bool) -> None:
+    """Gives a model its loss, the sum of its heads' with these weights, and its optimizer."""
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
+    model.compile(
+        optimizer=optimizer,
+        loss=dict.fromkeys(heads, loss),
+        loss_weights=heads,
+        metrics={keras_graph.LOGITS: ["accuracy"]},
+        jit_compile=on_gpu,
+    )
+    model.optimizer.build(model.trainable_variables)
 
 
 def _momentum(steps: int) -> float:

@@ -88,35 +88,10 @@ def fit(task: Task, *, epochs: int, workspace: Workspace, identity: str, output:
         _logger.info("continuing after epoch %d of %d", len(history), epochs)
     diverged = False
     for number in range(len(history) + 1, epochs + 1):
-        start = time.monotonic()
-        watch = _Watch(f"epoch {number}/{epochs}", task.steps)
-        try:
-            logs = task.model.fit(
-                task.training(number),
-                validation_data=task.validation,
-                verbose=0,
-                shuffle=False,  # The batches are shuffled already.
-                callbacks=[watch],
-            ).history
-        except tf.errors.OpError:
-            if not task.unreadable:
-                raise
-            raise DataError(
-                f"{printable(task.unreadable[0])}; it could be read before: put it back and give "
-                "the same command to continue"
-            ) from None
-        if watch.diverged or not math.isfinite(_last(logs, "val_loss")):
+        epoch = _train(task, number, epochs)
+        if epoch is None:
             diverged = True
             break
-        seconds = time.monotonic() - start
-        epoch = Epoch(
-            number,
-            loss=_last(logs, "loss"),
-            accuracy=_last(logs, "accuracy"),
-            validation_loss=_last(logs, "val_loss"),
-            validation_accuracy=_last(logs, "val_accuracy"),
-            seconds=seconds,
-        )
         history.append(epoch)
         if _best(history) == epoch:
             write_arrays(workspace.best, task.export())
@@ -130,6 +105,37 @@ def fit(task: Task, *, epochs: int, workspace: Workspace, identity: str, output:
             "Lower --learning-rate, or look at the images"
         )
     return Fitted(load_file(workspace.best), tuple(history), diverged)
+
+
+def _train(task: Task, number: int, epochs: int) -> Epoch | None:
+    """Trains for one epoch; None if its loss is no number."""
+    start = time.monotonic()
+    watch = _Watch(f"epoch {number}/{epochs}", task.steps)
+    try:
+        logs = task.model.fit(
+            task.training(number),
+            validation_data=task.validation,
+            verbose=0,
+            shuffle=False,  # The batches are shuffled already.
+            callbacks=[watch],
+        ).history
+    except tf.errors.OpError:
+        if not task.unreadable:
+            raise
+        raise DataError(
+            f"{printable(task.unreadable[0])}; it could be read before: put it back and give "
+            "the same command to continue"
+        ) from None
+    if watch.diverged or not math.isfinite(_last(logs, "val_loss")):
+        return None
+    return Epoch(
+        number,
+        loss=_last(logs, "loss"),
+        accuracy=_last(logs, "accuracy"),
+        validation_loss=_last(logs, "val_loss"),
+        validation_accuracy=_last(logs, "val_accuracy"),
+        seconds=time.monotonic() - start,
+    )
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type stubs
