@@ -95,18 +95,16 @@ def task(
     # Full batches only, as slim: a small last one would be batch norm's last word.
     batch_size = min(batch_size, len(training))
     steps = len(training) // batch_size
-    unreadable: list[str] = []
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    model = keras_graph.build(
-        graph,
-        batch_norm_momentum=_momentum(steps * epochs),
-        policy="mixed_bfloat16" if on_gpu else "float32",
-    )
+    policy = "mixed_bfloat16" if on_gpu else "float32"
+    model = keras_graph.build(graph, batch_norm_momentum=_momentum(steps * epochs), policy=policy)
     keras_graph.load(model, graph, start)
     if freeze_until is not None:
         keras_graph.freeze(model, graph, freeze_until)
     heads = {keras_graph.LOGITS: 1.0, **({AUX_END_POINT: AUX_WEIGHT} if graph.aux else {})}
     _compile(model, heads, _optimizer(optimizer, learning_rate, steps, epochs), on_gpu=on_gpu)
+
+    unreadable: list[str] = []
 
     def batches(examples: Sequence[Example], *, full: bool) -> Any:
         images = _images(examples, graph, heads, crop=crop, unreadable=unreadable)
