@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +25,11 @@ from tests.oracles import slim as slim_oracle
 
 # TensorFlow's own noise would bury a failing test's output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Temporary folders in memory, where there is room: the tests of crashes flush thousands of files, and
+# are killed processes all, never the machine.
+_MEMORY = Path("/dev/shm")
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 8 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SMALL_GRAPH = Graph(image_size=75, classes=7, depth_multiplier=0.1, aux=False)
@@ -32,6 +39,26 @@ SMALL_GRAPH = Graph(image_size=75, classes=7, depth_multiplier=0.1, aux=False)
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all tests that don't look into it, so that each graph is compiled once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> Iterator[None]:
+    """Signals as a terminal's shell leaves them, wherever the tests were started.
+
+    In the background of a script, or under nohup, some are ignored, and so in every process that a
+    test starts.
+    """
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGTERM, signal.SIG_DFL),
+            (getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIG_DFL),
+        )
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -107,8 +107,8 @@ def task(
     unreadable: list[str] = []
 
     def batches(examples: Sequence[Example], *, full: bool) -> Any:
-        images = _images(examples, graph, heads, crop=crop, unreadable=unreadable)
-        return images.batch(batch_size, drop_remainder=full)
+        found = _images(examples, graph, heads, crop=crop, unreadable=unreadable)
+        return found.batch(batch_size, drop_remainder=full)
 
     def augmented(epoch: int) -> Any:
         order = np.random.default_rng([seed, epoch]).permutation(len(training))
