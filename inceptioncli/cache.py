@@ -12,10 +12,9 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inceptioncli.errors import OutputError
 from inceptioncli.files import remove_orphans, replacing
@@ -24,10 +23,13 @@ ENVIRONMENT_VARIABLE = "INCEPTIONCLI_CACHE"
 _ADVICE = f"set {ENVIRONMENT_VARIABLE} to a folder that can be written"
 _CHUNK_BYTES = 1 << 20
 
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
 T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
-_temporary: tempfile.TemporaryDirectory[str] | None = None
+_temporary: TemporaryDirectory[str] | None = None
 
 
 def cache_folder() -> Path:
@@ -65,6 +67,8 @@ def temporary_folder(reason: Exception) -> Path:
     """
     global _temporary
     if _temporary is None:
+        import tempfile  # not in a warm run
+
         try:
             _temporary = tempfile.TemporaryDirectory(prefix="inceptioncli-")
         except OSError as error:

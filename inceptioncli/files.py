@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,8 @@ def replacing(target: Path, *, advice: str = "") -> Iterator[Path]:
     Raises:
         OutputError: the folder can't be made or written, or the disk is full.
     """
+    import tempfile  # not in a warm run
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +41,7 @@ def imagenet_labels() -> tuple[Label, ...]:
 
     Names are not unique ("crane", "maillot"); ids are.
     """
-    table = resources.files("inceptioncli").joinpath("data").joinpath("imagenet_classes.tsv")
+    table = Path(__file__).with_name("data") / "imagenet_classes.tsv"
     rows = table.read_text(encoding="utf-8").splitlines()
     return tuple(Label(*row.split("\t", 1)) for row in rows)
 

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from typing import IO, NamedTuple
@@ -95,6 +94,10 @@ def _flush() -> None:
 
 
 def _scratch() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("stderr"), "r+b")
+    import tempfile
+
     try:
         return tempfile.TemporaryFile()
     except OSError:  # No folder can be written, as in a read-only container.

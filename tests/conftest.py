@@ -25,8 +25,8 @@ from tests.oracles import slim as slim_oracle
 
 # TensorFlow's own noise would bury a failing test's output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Temporary folders in memory, where there is room: the tests of crashes flush thousands of files, and
-# are killed processes all, never the machine.
+# Temporary folders in memory, where there is room: tests flush thousands of files to the disk, and
+# kill processes, never the machine.
 _MEMORY = Path("/dev/shm")
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 8 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))

@@ -7,8 +7,23 @@ import threading
 
 import pytest
 
+from inceptioncli import noise
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.terminal import printable
+
+
+@pytest.fixture(autouse=True)
+def _our_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "_ours", True)
+
+
+def test_a_host_programs_descriptor_is_left_alone(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noise, "_ours", False)
+    with native_stderr_hidden():
+        os.write(2, b"chatter")
+    assert capfd.readouterr().err == "chatter"
 
 
 def test_native_output_goes_to_the_debug_log(
@@ -35,6 +50,7 @@ def test_a_read_only_system_is_no_obstacle(
     def refuse() -> None:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
+    monkeypatch.delattr(os, "memfd_create", raising=False)
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with native_stderr_hidden():
         os.write(2, b"chatter")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,7 +157,7 @@ def state(weights: NamedWeights) -> str:
 
 
 def _package_data() -> Path:
-    return Path(str(resources.files("inceptioncli"))) / "data"
+    return Path(__file__).parents[1] / "data"
 
 
 class Verified(NamedTuple):

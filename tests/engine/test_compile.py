@@ -7,13 +7,13 @@ import logging
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inceptioncli import files
 from inceptioncli.engine import compile as compiler
 from inceptioncli.engine import kept, writer
 from inceptioncli.engine.litert import LiteRTEngine
@@ -192,7 +192,7 @@ def test_a_cache_that_can_be_read_is_used(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("filelock.FileLock", refuse)
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     assert scores(small_weights) == built[1]
     assert not caplog.records
 

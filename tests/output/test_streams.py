@@ -3,14 +3,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from pathlib import Path
 
 import pytest
 
-from inceptioncli.output.formats import FORMATS, STREAM_FORMATS, stream_lines
-from inceptioncli.output.store import Store
-from inceptioncli.output.streams import Shown, StreamWriter
-from inceptioncli.output.targets import Table
+from inceptioncli.output.formats import STREAM_FORMATS, stream_lines
+from inceptioncli.output.streams import StreamWriter
 from inceptioncli.records import Failure, Prediction, Record
 
 OK = Record("a.jpg", (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)))
@@ -100,20 +97,6 @@ def test_an_interrupted_array_is_an_array(count: int) -> None:
         StreamWriter(stream, stream_lines("json", columns=2)) as writer,
     ):
         for _ in range(count):
-            writer.append(OK)
+            writer.write(OK)
         raise KeyboardInterrupt
     assert len(json.loads(stream.getvalue())) == count
-
-
-def test_what_is_kept_can_be_shown_as_well(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    table = Table.at(tmp_path / "out.jsonl", FORMATS["jsonl"], 2)
-    with Shown(Store({}, table), StreamWriter(stream, stream_lines("jsonl", 2))) as output:
-        for source in output.ledger.new([OK, BAD]):
-            output.append(source)
-        assert not output.commit_if_due()
-        output.finish()
-    assert output.ledger.counts == {None: 1, "truncated": 1}
-    assert output.ledger.committed == 2
-    assert stream.getvalue() == (tmp_path / "out.jsonl").read_bytes()
-    assert json.loads((tmp_path / "run.json").read_bytes())["status"] == "finished"

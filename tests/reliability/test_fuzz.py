@@ -3,8 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from inceptioncli.pipeline.workers import HEADROOM_BYTES
-
+from inceptioncli.pipeline.worker import HEADROOM_BYTES
 from tests.reliability import fuzz
 
 
