@@ -106,8 +106,8 @@ def _build(
 
 def _litert_version() -> str:
     """LiteRT's version, by which the file is run, and its weights are packed."""
-    # Not asked of `importlib.metadata` if it can be helped, nor of LiteRT itself: together with what
-    # they import they take a tenth of a warm run.
+    # Not asked of `importlib.metadata` if it can be helped, nor of LiteRT itself: with what they
+    # import they take a tenth of a warm run.
     import importlib.util
 
     spec = importlib.util.find_spec("ai_edge_litert")

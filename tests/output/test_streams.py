@@ -82,7 +82,7 @@ def test_every_record_is_flushed(name: str) -> None:
     stream = Flushed()
     with StreamWriter(stream, stream_lines(name, columns=2)) as writer:
         for record in (OK, BAD, OK):
-            writer.append(record)
+            writer.write(record)
             assert stream.flushed == stream.getvalue()
         assert b"do,g" in stream.flushed
     assert stream.flushed == stream.getvalue()
