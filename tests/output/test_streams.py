@@ -86,7 +86,6 @@ def test_every_record_is_flushed(name: str) -> None:
             assert stream.flushed == stream.getvalue()
         assert b"do,g" in stream.flushed
     assert stream.flushed == stream.getvalue()
-    assert writer.ledger.counts == {None: 2, "truncated": 1}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
