@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +19,7 @@ from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
     from inceptioncli.images.inputs import Inputs
+    from inceptioncli.output.streams import StreamWriter
     from inceptioncli.runs.run import Run
     from inceptioncli.runs.values import Summary
 
@@ -67,7 +68,8 @@ def work_through(
     batch: Batch,
     *,
     output: str | None,
-    show: Callable[[Record], None] | None = None,
+    writer: StreamWriter | None = None,
+    tell_failures: bool = False,
     show_progress: bool = True,
 ) -> ExitCode:
     """Follows a run to its end and says how it went.
@@ -77,19 +79,25 @@ def work_through(
         inputs: what it works through, to be counted for the progress.
         batch: the user's options.
         output: what the results are called in messages, if the same command continues them.
-        show: prints a record.
+        writer: where records are shown as they come.
+        tell_failures: results themselves do not.
         show_progress: results themselves do not show it.
     """
     with contextlib.ExitStack() as stack:
         if output is not None:
             stack.enter_context(_continuable(run, output, batch))
         stack.enter_context(run)
+        if writer is not None:
+            stack.enter_context(writer)
         progress = Progress(inputs, run.output.ledger.counts.total(), shown=show_progress)
         stack.callback(progress.close)
         for event in run:
             if isinstance(event, Record):
-                if show is not None:
-                    show(event)
+                if writer is not None:
+                    writer.write(event)
+                if tell_failures and event.failure is not None:
+                    code, message = event.failure
+                    click.echo(f"{printable(event.path)}: {code}: {message}", err=True)
                 progress.show(run.output.ledger.counts)
             else:
                 progress.refresh()

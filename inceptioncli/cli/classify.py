@@ -16,9 +16,7 @@ from inceptioncli.cli.options import (
     input_options,
 )
 from inceptioncli.output.formats import FORMATS, STREAM_FORMATS, stream_lines
-from inceptioncli.records import Record
 from inceptioncli.runs.values import Batch
-from inceptioncli.terminal import printable
 
 
 @click.command()
@@ -110,23 +108,15 @@ def classify(
         if output is not None:
             return work_through(run, inputs, batch, output=str(output))
         columns = min(top_k, len(classifier.labels))
-        lines = stream_lines(format or "text", columns)
-
-        def show(record: Record) -> None:
-            writer.write(record)
-            if record.failure is not None and format in (None, "text"):
-                code, message = record.failure
-                click.echo(f"{printable(record.path)}: {code}: {message}", err=True)
-
-        with StreamWriter(sys.stdout.buffer, lines) as writer:
-            return work_through(
-                run,
-                inputs,
-                batch,
-                output=None,
-                show=show,
-                show_progress=not sys.stdout.isatty(),
-            )
+        return work_through(
+            run,
+            inputs,
+            batch,
+            output=None,
+            writer=StreamWriter(sys.stdout.buffer, stream_lines(format or "text", columns)),
+            tell_failures=format in (None, "text"),
+            show_progress=not sys.stdout.isatty(),
+        )
 
 
 def _check_outputs(

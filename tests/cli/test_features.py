@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +188,18 @@ def test_dump_in_the_same_pass(
         expected = (tmp_path / "alone" / name).read_bytes()
         assert (tmp_path / "written" / name).read_bytes() == expected
     assert run(*command, *dump, tmp_path / "written").returncode == 7
+
+
+def test_a_pipe_that_is_closed_from_the_start_leaves_no_lock(
+    small_weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    command += ["-f", "csv", str(pictures), "--dump", "Logits", "--dump-dir", str(tmp_path / "out")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "Logits.npy", "index.jsonl", "run.json",
+    }  # fmt: skip
