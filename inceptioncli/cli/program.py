@@ -11,7 +11,7 @@ import signal
 import sys
 import warnings
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -27,8 +27,9 @@ _COMMANDS = ("classify", "features", "model", "train", "weights")
 class _Commands(click.Group):
     """Commands whose modules, each named as its command, are imported when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+    def __init__(self, **options: Any) -> None:
+        # By their names Click lists commands, and suggests one for what is misspelt.
+        super().__init__(commands={name: click.Command(name) for name in _COMMANDS}, **options)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -60,7 +61,7 @@ def run() -> NoReturn:
     _open_missing_streams()
     claim_process()
     logger = logging.getLogger(LOGGER)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_own_stderr())
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     # TensorFlow's absl gives the root logger a handler, which would say everything twice.
@@ -116,6 +117,12 @@ def _fail(logger: logging.Logger, message: str, code: int) -> int:
     else:
         click.echo(f"Error: {printable(message)}", err=True)
     return code
+
+
+def _own_stderr() -> TextIO:
+    """Standard error on a descriptor of its own, for what a thread says while `noise` hides 2."""
+    encoding = sys.stderr.encoding
+    return open(os.dup(2), "w", encoding=encoding, errors="backslashreplace", buffering=1)
 
 
 def _open_missing_streams() -> None:

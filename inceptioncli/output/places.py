@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from inceptioncli.errors import ForeignOutputError, OutputError
-from inceptioncli.files import cannot_write, remove_orphans
+from inceptioncli.files import beside, cannot_write, remove_orphans
 from inceptioncli.output import note as notes
 from inceptioncli.output.locks import locked
+
+# What a part is called while it is put in order.
+REORDERED = "reordered"
 
 
 class Place:
@@ -95,6 +98,7 @@ class Place:
         try:
             for file in (self.note, *self.files, *more):
                 remove_orphans(file)
+                beside(file, REORDERED).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 

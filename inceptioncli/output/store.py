@@ -22,6 +22,7 @@ from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import damaged, missing
 from inceptioncli.output.note import NAME
 from inceptioncli.output.parts import Part
+from inceptioncli.output.places import REORDERED
 from inceptioncli.output.rendered import RenderedPart
 from inceptioncli.output.targets import Target
 from inceptioncli.records import STDIN, Record
@@ -309,5 +310,5 @@ class Store:
 
 
 def _copy_of(part: Part) -> Path:
-    """Where a part is put in order; a leftover like any other until a note says it counts."""
-    return beside(part.path, "reordered.partial")
+    """Where a part is put in order; a leftover until a note says that it counts."""
+    return beside(part.path, REORDERED)
