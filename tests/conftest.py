@@ -20,6 +20,7 @@ from inceptioncli.summary import variables
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Model, Weights
+from tests import processes
 from tests.oracles import keras as keras_oracle
 from tests.oracles import slim as slim_oracle
 
@@ -59,6 +60,12 @@ def _signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    processes.end_all()
 
 
 @pytest.fixture(autouse=True)

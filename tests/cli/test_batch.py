@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Run
+from tests.processes import start
 from tests.reliability.crash import make_images
 
 FILES = ("out.jsonl", "out.csv", "out.parquet")
@@ -271,7 +272,7 @@ def test_one_writer_at_a_time(small_weights: Path, images: Path, tmp_path: Path)
     out = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
     command += ["-i", "-", "-o", str(out)]
-    first = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    first = start(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert first.stdin is not None
     first.stdin.write(f"{next(images.rglob('*.jpg'))}\n".encode())
     first.stdin.flush()
@@ -435,9 +436,7 @@ def test_a_list_that_does_not_wait(small_weights: Path, images: Path) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-    process = subprocess.Popen(
-        [*command, "-f", "csv", "-i", "-"], stdin=reading, stdout=subprocess.PIPE
-    )
+    process = start([*command, "-f", "csv", "-i", "-"], stdin=reading, stdout=subprocess.PIPE)
     image = next(images.rglob("*.jpg"))
     for _ in range(3):
         time.sleep(0.4)
@@ -467,7 +466,7 @@ def test_an_interrupt_while_workers_start(small_weights: Path, images: Path) -> 
     """Nothing but our word for it on the terminal, whenever it comes."""
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
     for wait in (0.25, 0.3, 0.35, 0.4, 0.5, 0.6):
-        process = subprocess.Popen(
+        process = start(
             [*command, "-i", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
@@ -488,9 +487,7 @@ def test_records_are_safe_while_nothing_comes(
     for workers in ("0", "1"):
         out = tmp_path / workers / "out.jsonl"
         command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-        process = subprocess.Popen(
-            [*command, "-j", workers, "-i", "-", "-o", str(out)], stdin=subprocess.PIPE
-        )
+        process = start([*command, "-j", workers, "-i", "-", "-o", str(out)], stdin=subprocess.PIPE)
         assert process.stdin is not None
         process.stdin.write(f"{next(images.rglob('*.jpg'))}\n".encode())
         process.stdin.flush()
@@ -541,7 +538,7 @@ def test_a_file_that_vanishes_is_a_failure(small_weights: Path, tmp_path: Path) 
     make_images(folder, 400)
     out = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-    process = subprocess.Popen([*command, str(folder), "-j", "1", "-o", str(out)])
+    process = start([*command, str(folder), "-j", "1", "-o", str(out)])
     while not out.exists() or not out.stat().st_size:
         time.sleep(0.005)
     for path in sorted((folder / "000").iterdir()):
@@ -559,7 +556,7 @@ def test_a_bar_on_a_terminal_alone(small_weights: Path, images: Path, tmp_path: 
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
     command += [str(images), "-o", str(tmp_path / "out.csv")]
     parent, child = pty.openpty()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child)
+    process = start(command, stdout=subprocess.PIPE, stderr=child)
     os.close(child)
     shown = b""
     while select.select([parent], [], [], 60)[0]:

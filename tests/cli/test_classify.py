@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import SMALL_GRAPH, Run
+from tests.processes import start
 
 
 def classify(run: Run, weights: Path, *arguments: str | Path, **options: Any) -> Any:
@@ -339,16 +340,16 @@ def test_weights_without_a_classifier(
 # Streams and signals
 
 
-def start(weights: Path, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+def classifying(weights: Path, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "inceptioncli", "classify", "--device", "cpu"]
     command += ["-w", str(weights), *map(str, arguments)]
-    return subprocess.Popen(
+    return start(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, **options
     )
 
 
 def test_each_result_is_printed_when_it_is_there(small_weights: Path, pictures: Path) -> None:
-    process = start(small_weights, "-f", "jsonl", pictures / "a.jpg", "-i", "-")
+    process = classifying(small_weights, "-f", "jsonl", pictures / "a.jpg", "-i", "-")
     assert process.stdout is not None
     assert process.stdin is not None
     # The list is still open: the first record must not wait for its end.
@@ -359,7 +360,7 @@ def test_each_result_is_printed_when_it_is_there(small_weights: Path, pictures: 
 
 
 def test_a_closed_pipe_ends_the_run_quietly(small_weights: Path, pictures: Path) -> None:
-    process = start(small_weights, "-f", "jsonl", *[pictures] * 500)
+    process = classifying(small_weights, "-f", "jsonl", *[pictures] * 500)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()
@@ -383,7 +384,7 @@ def test_a_full_disk_is_exit_6(run: Run, small_weights: Path, pictures: Path) ->
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(small_weights: Path, pictures: Path, number: int, code: int) -> None:
     # Unbuffered: what is read ahead of the first line would be lost to `communicate`.
-    process = start(small_weights, "-f", "jsonl", *[pictures] * 5000, bufsize=0)
+    process = classifying(small_weights, "-f", "jsonl", *[pictures] * 5000, bufsize=0)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(0.2)
@@ -455,7 +456,7 @@ def test_the_small_graph_is_what_ran(run: Run, small_weights: Path) -> None:
 
 
 def test_an_interrupted_array_is_whole(small_weights: Path, pictures: Path) -> None:
-    process = start(small_weights, "-f", "json", *[pictures] * 5000)
+    process = classifying(small_weights, "-f", "json", *[pictures] * 5000)
     assert process.stdout is not None
     first = process.stdout.readline()
     time.sleep(0.3)

@@ -22,6 +22,7 @@ from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, Run, random_weights
 from tests.engine.damage import KINDS, damage
+from tests.processes import start
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 75, 75, 3), dtype=np.uint8)
 
@@ -97,9 +98,7 @@ def test_two_processes_that_build_at_once_end_with_one_good_file(
 ) -> None:
     command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl", "--debug"]
     command += ["-w", str(small_weights), str(pictures)]
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
-    ]
+    processes = [start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
     outcomes = [(*process.communicate(timeout=300), process.returncode) for process in processes]
     assert [code for _, _, code in outcomes] == [0, 0]
     assert outcomes[0][0] == outcomes[1][0] != b""
@@ -114,7 +113,7 @@ def test_killed_while_building_the_next_run_builds(
     small_weights: Path, own_cache: Path, pictures: Path, run: Run, moment: float
 ) -> None:
     command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-    process = subprocess.Popen([*command, str(pictures)], stdout=subprocess.DEVNULL)
+    process = start([*command, str(pictures)], stdout=subprocess.DEVNULL)
     folder = own_cache / "compiled"
     while not list(folder.glob("*.lock")):
         assert process.poll() is None
@@ -168,7 +167,7 @@ def test_an_interrupt_leaves_no_temporary_folder(
 ) -> None:
     command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl", "-j", "1"]
     command += ["-w", str(small_weights), "-i", "-"]
-    process = subprocess.Popen(
+    process = start(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert process.stdin is not None

@@ -23,6 +23,7 @@ from inceptioncli.pipeline.ordered import Ordered
 from inceptioncli.pipeline.pool import Pool
 from inceptioncli.records import Failure
 from tests.pipeline import jobs
+from tests.processes import start
 
 Start = Callable[[], jobs.Answer]
 
@@ -107,7 +108,7 @@ def test_time_when_all_of_us_are_stopped_is_not_counted() -> None:
         "from tests.pipeline.test_pool import answers\n"
         "if __name__ == '__main__': print(answers(['a', 'sleep 1', 'b'], timeout=2.5, count=1))"
     )
-    process = subprocess.Popen(
+    process = start(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     time.sleep(1.2)

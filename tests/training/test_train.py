@@ -19,6 +19,7 @@ from safetensors import safe_open
 
 from inceptioncli.weights import formats
 from tests.conftest import Run
+from tests.processes import start
 from tests.training.conftest import WORDNET_IDS
 
 
@@ -95,7 +96,7 @@ def test_killed_a_head_goes_on_and_ends_the_same(
     options = ["--from", str(tiny_weights), "--epochs", "20"]
     command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
     for moment in moments:
-        process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
+        process = start([*command, *options], stderr=subprocess.DEVNULL)
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -129,7 +130,7 @@ def test_ctrl_c_says_how_to_go_on(
     output = tmp_path / "model.safetensors"
     command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
     command += ["--from", str(tiny_weights), "--epochs", "100000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = start(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("epoch 3/"):
@@ -157,7 +158,7 @@ def test_with_overwrite_too_the_same_command_goes_on(
     options = ["--from", str(tiny_weights), "--epochs", "3000", "--overwrite"]
     command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
     for _ in range(2):
-        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+        process = start([*command, *options], stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         lines = []
         for line in process.stderr:
@@ -177,7 +178,7 @@ def test_changed_images_are_another_run(
     output = tmp_path / "model.safetensors"
     options = ["--from", str(tiny_weights), "--epochs", "3000"]
     command = [sys.executable, "-m", "inceptioncli", "train", tmp_path / "data", "-o", output]
-    process = subprocess.Popen([*map(str, command), *options], stderr=subprocess.PIPE, text=True)
+    process = start([*map(str, command), *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     next(line for line in process.stderr if line.startswith("epoch 2/"))
     process.kill()
@@ -210,7 +211,7 @@ def test_the_whole_graph_learns_goes_on_and_works_at_once(
     options = ["--mode", "full", "--from", "none", "--depth-multiplier", "0.1"]
     options += ["--image-size", "107", "--epochs", "4", "--batch-size", "8"]
     command = [sys.executable, "-m", "inceptioncli", "train", str(renders), "-o", str(output)]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    process = start([*command, *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("epoch 2/"):

@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import collection, download, registry
 from inceptioncli.weights.registry import NamedWeights
+from tests.processes import start
 from tests.weights.server import Server, serving
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -141,7 +141,7 @@ def test_killed_in_the_middle_nothing_has_the_final_name(server: Server, tmp_pat
         "import sys; from pathlib import Path; from inceptioncli.weights import download, registry;"
         f"download.download(registry.NamedWeights(*{tuple(weights)!r}), Path(sys.argv[1]))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    process = start([sys.executable, "-c", code, str(tmp_path)])
     deadline = time.monotonic() + 30
     while not server.requests["slow"] and time.monotonic() < deadline:
         time.sleep(0.01)
