@@ -12,10 +12,12 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from inceptioncli import files
 from inceptioncli.errors import OutputError
 from inceptioncli.files import remove_orphans, replacing
 
@@ -23,13 +25,11 @@ ENVIRONMENT_VARIABLE = "INCEPTIONCLI_CACHE"
 _ADVICE = f"set {ENVIRONMENT_VARIABLE} to a folder that can be written"
 _CHUNK_BYTES = 1 << 20
 
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
 T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
-_temporary: TemporaryDirectory[str] | None = None
+_temporary: Path | None = None
+_temporary_lock = threading.Lock()
 
 
 def cache_folder() -> Path:
@@ -66,15 +66,27 @@ def temporary_folder(reason: Exception) -> Path:
         OutputError: there is no folder for temporary files either.
     """
     global _temporary
-    if _temporary is None:
-        import tempfile  # not in a warm run
+    import atexit
+    import tempfile  # not in a warm run
 
-        try:
-            _temporary = tempfile.TemporaryDirectory(prefix="inceptioncli-")
-        except OSError as error:
-            raise OutputError(f"{reason}; and no temporary folder can be made") from error
-        _logger.warning("%s; a temporary folder is used instead, and removed at the end", reason)
-    return Path(_temporary.name)
+    with _temporary_lock:
+        if _temporary is None:
+            try:
+                _temporary = Path(tempfile.mkdtemp(prefix="inceptioncli-"))
+            except OSError as error:
+                raise OutputError(f"{reason}; and no temporary folder can be made") from error
+            atexit.register(_remove_temporary, _temporary, os.getpid())
+            _logger.warning(
+                "%s; a temporary folder is used instead, and removed at the end", reason
+            )
+        return _temporary
+
+
+def _remove_temporary(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # A forked child has nothing to remove.
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keras_folder() -> Path:
@@ -154,13 +166,7 @@ def remove(path: Path) -> list[Path]:
     Raises:
         OutputError: it can't be.
     """
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be removed: {error.strerror or error}") from error
-    return [path]
+    return [path] if files.remove(path) else []
 
 
 def remove_at_rest(paths: Iterable[Path], locks: Iterable[Path]) -> list[Path]:
@@ -177,20 +183,16 @@ def remove_at_rest(paths: Iterable[Path], locks: Iterable[Path]) -> list[Path]:
     import filelock
 
     with contextlib.ExitStack() as held:
-        made = []
         for lock in locks:
             if not lock.exists():
-                made.append(lock)
+                held.callback(remove, lock)  # made here
             try:
                 held.enter_context(filelock.FileLock(lock, blocking=False))
             except filelock.Timeout:
                 return []
             except OSError as error:
                 raise OutputError(f"{lock}: cannot be locked: {error.strerror or error}") from error
-        removed = [removed for path in paths for removed in remove(path)]
-        for lock in made:
-            remove(lock)
-    return removed
+        return [removed for path in paths for removed in remove(path)]
 
 
 def sha256(path: Path) -> str:

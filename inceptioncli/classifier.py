@@ -14,9 +14,7 @@ from inceptioncli.images.given import given_inputs
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label, check_count, read_labels
-from inceptioncli.output.base import Output
 from inceptioncli.pipeline import Pipeline, layout
-from inceptioncli.pipeline.inference import Products
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.products.features import features_of
 from inceptioncli.products.predictions import predictions_of
@@ -64,7 +62,7 @@ def load(
     Raises:
         UsageError: an argument that can't be used, or labels that don't fit.
         WeightsError: weights that can't be had or read.
-        OutputError: the cache can't be written.
+        OutputError: neither the cache nor a temporary folder can be written.
     """
     devices.check(device, precision)
     if crop is not None and not 0 < crop <= 1:
@@ -74,7 +72,7 @@ def load(
     ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))
-    return Classifier(ready, given_labels, crop, exact_decode)
+    return Classifier(ready, given_labels, crop, exact_decode, offline=offline)
 
 
 class Classifier:
@@ -89,6 +87,7 @@ class Classifier:
         labels: one for each class.
         crop: central fraction of each side that is kept.
         exact_decode: whether large pictures are decoded to the last pixel.
+        offline: whether weights may not be downloaded where it is unpickled.
     """
 
     def __init__(
@@ -97,11 +96,14 @@ class Classifier:
         labels: tuple[Label, ...] | None = None,
         crop: float | None = None,
         exact_decode: bool = False,
+        *,
+        offline: bool = False,
     ) -> None:
         self.ready = ready
         self.labels = ready.model.class_labels if labels is None else labels
         self.crop = ready.model.crop if crop is None else crop
         self.exact_decode = exact_decode
+        self.offline = offline
         self._lock = threading.Lock()
         self._pipelines: dict[Layout, Pipeline] = {}
         self._closed = False
@@ -121,7 +123,8 @@ class Classifier:
             threshold: leave out classes below this probability.
             workers: so many processes, which a decoder that crashes or hangs can't take the run
                 down with; 0 for this process. They are kept until the classifier is closed, and
-                import the calling script, which needs its ``if __name__ == "__main__":``.
+                import the calling script, which needs its ``if __name__ == "__main__":``. With
+                them an iterable is read ahead, in a thread.
 
         Returns:
             One record for each input; a bad image is a record with a failure, not an exception.
@@ -220,6 +223,8 @@ class Classifier:
         inputs = images if isinstance(images, Inputs) else given_inputs(images)
         predictions = predictions_of(model, self.labels, top_k, threshold)
         features = features_of(model.graph, dump)
+        in_files = output is not None or dump_dir is not None
+        pipeline = self._batch_pipeline(inputs, batch, in_files=in_files)
         kept = open_predictions(
             self._provenance(),
             inputs,
@@ -230,9 +235,8 @@ class Classifier:
             format=format,
             folder=None if dump_dir is None else Path(dump_dir),
         )
-        return self._run(
-            inputs, (predictions, features) if features.shapes else (predictions,), kept, batch
-        )
+        products = (predictions, features) if features.shapes else (predictions,)
+        return Run(inputs, pipeline, products, kept, batch)
 
     def run_features(
         self,
@@ -262,8 +266,9 @@ class Classifier:
         """
         inputs = images if isinstance(images, Inputs) else given_inputs(images)
         features = features_of(self.ready.model.graph, end_points, pool, dtype)
+        pipeline = self._batch_pipeline(inputs, batch, in_files=True)
         kept = open_features(self._provenance(), inputs, features, batch, Path(folder))
-        return self._run(inputs, (features,), kept, batch)
+        return Run(inputs, pipeline, (features,), kept, batch)
 
     def layout(self, workers: int | None) -> Layout:
         """So many workers, or as many as the machine has room for, with threads to match."""
@@ -273,8 +278,9 @@ class Classifier:
         """Ends the worker processes and lets go of the engine; nothing runs any more."""
         with self._lock:
             self._closed = True
-        while self._pipelines:
-            self._pipelines.popitem()[1].close()
+            pipelines, self._pipelines = self._pipelines, {}
+        for pipeline in pipelines.values():
+            pipeline.close()
 
     def __enter__(self) -> Classifier:
         return self
@@ -290,8 +296,8 @@ class Classifier:
         chosen = self.ready.weights
         # Where it is unpickled the current folder may be another one.
         given = chosen.given if chosen.path is None or chosen.named else str(chosen.path.absolute())
-        facts = (self.ready.device, self.ready.precision, self.labels, self.crop, self.exact_decode)
-        return _load_again, (given, chosen.sha256, *facts)
+        ready = (given, chosen.sha256, self.ready.device, self.ready.precision, self.offline)
+        return _load_again, (*ready, self.labels, self.crop, self.exact_decode)
 
     @property
     def _decoding(self) -> Decoding:
@@ -309,12 +315,14 @@ class Classifier:
                 self._pipelines[layout] = Pipeline(self.ready, self._decoding, layout)
             return self._pipelines[layout]
 
-    def _run(self, inputs: Inputs, products: Products, output: Output, batch: Batch) -> Run:
+    def _batch_pipeline(self, inputs: Inputs, batch: Batch, *, in_files: bool) -> Pipeline:
+        """What a run goes through; to be had before its output is touched."""
+        batch.check()
         workers = batch.workers
         if workers is None and not inputs.streamed and inputs.peek(2) < 2:
             # A process for one image would double the time to its label.
-            workers = 1 if output.kept else 0
-        return Run(inputs, self._pipeline(self.layout(workers)), products, output, batch)
+            workers = 1 if in_files else 0
+        return self._pipeline(self.layout(workers))
 
 
 def _load_again(
@@ -322,6 +330,7 @@ def _load_again(
     sha256: str,
     device: str,
     precision: str,
+    offline: bool,
     labels: tuple[Label, ...],
     crop: float,
     exact_decode: bool,
@@ -330,5 +339,5 @@ def _load_again(
     chosen = collection.choose(given)
     if chosen.sha256 != sha256:
         raise WeightsError(f"{given}: other weights than those of the classifier that was pickled")
-    ready = prepare(chosen, device, precision)
-    return Classifier(ready, labels, crop, exact_decode)
+    ready = prepare(chosen, device, precision, offline=offline)
+    return Classifier(ready, labels, crop, exact_decode, offline=offline)

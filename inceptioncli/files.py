@@ -61,14 +61,17 @@ def beside(path: Path, purpose: str) -> Path:
     return path.with_name(f".{path.name}.{purpose}")
 
 
-def remove(path: Path) -> None:
-    """Removes a file if it is there.
+def remove(path: Path) -> bool:
+    """Removes a file if it is there; whether it was.
 
     Raises:
         OutputError: it can't be removed.
     """
     try:
-        path.unlink(missing_ok=True)
+        path.unlink()
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
         raise OutputError(f"{path}: cannot be removed: {error.strerror or error}") from error
 

@@ -84,6 +84,7 @@ def test_images_come_in_many_forms(classifier: inceptioncli.Classifier, pictures
         (pixels, "-"),
         (pixels[np.newaxis], "-"),  # an iterable of pictures
         (("its name", pixels), "its name"),
+        ((path, pixels), str(path)),
         ([("its name", image)], "its name"),
         ((each for each in [("its name", path.read_bytes())]), "its name"),
     ]
@@ -146,6 +147,43 @@ def test_workers_are_kept_and_take_whatever_is_wanted(
     ]
     with pytest.raises(UsageError, match="closed"):
         other.classify(pictures)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_buffer_that_is_filled_again(
+    classifier: inceptioncli.Classifier, pictures: Path, workers: int
+) -> None:
+    """As readers of videos do."""
+    images = [np.asarray(Image.open(path)) for path in sorted(pictures.iterdir())]
+
+    def frames() -> Any:
+        buffer = np.empty_like(images[0])
+        for image in images:
+            buffer[...] = image
+            yield buffer
+
+    expected = list(classifier.classify(images))
+    assert list(classifier.classify(frames(), workers=workers)) == expected
+
+
+def test_pictures_that_are_too_large_or_broken(classifier: inceptioncli.Classifier) -> None:
+    huge = np.broadcast_to(np.zeros(3, np.uint8), (10_000, 10_000, 3))
+    small = np.zeros((9, 9, 3), np.uint8)
+    content = io.BytesIO()
+    Image.effect_noise((64, 48), 50).convert("RGB").save(content, "PNG")
+    damaged = content.getvalue()[:60] + bytes(200) + content.getvalue()[260:]
+    records = list(classifier.classify([small, huge, Image.open(io.BytesIO(damaged)), damaged]))
+    codes = [record.failure.code if record.failure else None for record in records]
+    assert codes == [None, "too_many_pixels", "decode_error", "decode_error"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_closed_it_runs_nothing_more(small_weights: Path, pictures: Path, workers: int) -> None:
+    with inceptioncli.load(small_weights, device="cpu") as other:
+        records = other.classify([pictures] * 200, workers=workers)
+        assert next(records).ok
+    with pytest.raises(inceptioncli.InceptionError, match="closed"):
+        list(records)
 
 
 def test_many_threads_share_a_classifier(

@@ -30,7 +30,7 @@ def prepare(
     Raises:
         DeviceError: the device or precision is not to be had here.
         WeightsError: the weights can't be had or read.
-        OutputError: the cache can't be written.
+        OutputError: neither the cache nor a temporary folder can be written.
     """
     resolved = devices.resolve(device, precision, at_least)
     if resolved != "cpu":

@@ -44,7 +44,7 @@ def prepare(chosen: Chosen, precision: str = "float32", *, offline: bool = False
 
     Raises:
         WeightsError: the weights can't be had or read.
-        OutputError: the cache can't be written.
+        OutputError: neither the cache nor a temporary folder can be written.
     """
     graph = compiled(chosen, precision, offline=offline)
     memory = _WORKER_BYTES

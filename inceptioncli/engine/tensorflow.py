@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,7 @@ class TensorFlowEngine:
         self._module = TensorFlowGraph(weights, device, PRECISIONS[precision])
         self._compile_xla = device != "cpu"
         self.batch_size = GPU_BATCH_SIZE if self._compile_xla else 1
+        self._lock = threading.Lock()
         self._functions: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     def run(
@@ -139,12 +141,18 @@ class TensorFlowEngine:
         Raises:
             DeviceError: the device's memory does not hold a single image.
         """
+        with self._lock:  # A batch may turn out to be too large; no two threads find that out.
+            return self._run(images, tuple(end_points))
+
+    def _run(
+        self, images: NDArray[np.uint8 | np.float32], end_points: tuple[str, ...]
+    ) -> dict[str, NDArray[np.float32]]:
         parts: list[dict[str, NDArray[np.float32]]] = []
         done = 0
         while done < len(images):
             some = images[done : done + self.batch_size]
             try:
-                parts.append(self._run_batch(some, tuple(end_points)))
+                parts.append(self._run_batch(some, end_points))
             except tf.errors.ResourceExhaustedError as error:
                 if self.batch_size == 1:
                     raise DeviceError(

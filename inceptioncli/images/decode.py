@@ -84,18 +84,28 @@ def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
     Raises:
         ImageError: as `decode`.
     """
-    with _failures(b"", image.format or "picture"):
-        _check_pixels(image)
+    with _failures(None, image.format or "picture"):
+        check_pixels(image.width, image.height)
         return np.array(_upright_rgb(image.copy()))
 
 
+def check_pixels(width: int, height: int) -> None:
+    """Raises ImageError for more pixels than are decoded."""
+    # Pillow only warns up to twice its limit; and filters for warnings are not safe in threads.
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise ImageError("too_many_pixels", _pixels_message(f"{width * height}"))
+
+
 @contextlib.contextmanager
-def _failures(content: bytes, image_format: str) -> Iterator[None]:
+def _failures(content: bytes | None, image_format: str) -> Iterator[None]:
     """Turns what decoders raise into ImageError."""
     try:
         yield
+    except ImageError:
+        raise
     except _TooManyPixels as error:
-        raise ImageError("too_many_pixels", _pixels_message(error)) from error
+        raise ImageError("too_many_pixels", _pixels_message(str(error))) from error
     except MemoryError as error:
         raise ImageError(
             "out_of_memory", "too large to be decoded in the memory there is for it"
@@ -123,15 +133,8 @@ def _open(data: bytes, image_format: str) -> Image.Image:
     if image_format in _PLUGINS:
         importlib.import_module(f"PIL.{_PLUGINS[image_format]}")
     image: Image.Image = Image.open(io.BytesIO(data), formats=[image_format])
-    _check_pixels(image)
+    check_pixels(image.width, image.height)
     return image
-
-
-def _check_pixels(image: Image.Image) -> None:
-    # Pillow only warns up to twice its limit; and filters for warnings are not safe in threads.
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
-        raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
@@ -195,14 +198,14 @@ def _resized(image: Image.Image, size: int, crop: float, reducing_gap: float | N
     return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=reducing_gap)
 
 
-def _pixels_message(error: Exception) -> str:
-    count = re.search(r"\d+", str(error))
+def _pixels_message(told: str) -> str:
+    count = re.search(r"\d+", told)
     found = f"{int(count[0]):,} pixels" if count else "too many pixels"
     return f"{found}; at most {Image.MAX_IMAGE_PIXELS:,} are decoded; make it smaller"
 
 
-def _decoding_failure(error: Exception, data: bytes, image_format: str) -> ImageError:
-    missing = bytes_missing(data, image_format)
+def _decoding_failure(error: Exception, data: bytes | None, image_format: str) -> ImageError:
+    missing = 0 if data is None else bytes_missing(data, image_format)
     if missing > 0:
         return ImageError("truncated", f"image file is truncated ({missing} bytes missing)")
     if isinstance(error, UnidentifiedImageError):

@@ -57,7 +57,7 @@ def _sources(images: Iterable[Any]) -> Iterator[Source]:
         if _is_path(image):
             yield from sources([os.fspath(image)])
         elif isinstance(image, tuple) and _is_pair(image):
-            yield Source(image[0], _locator(image[1]))
+            yield Source(os.fspath(image[0]), _locator(image[1]))
         else:
             name = getattr(image, "name", None) if hasattr(image, "read") else None
             yield Source(name if isinstance(name, str) else STDIN, _locator(image))
@@ -79,7 +79,13 @@ def _locator(picture: Any) -> Locator:
             raise UsageError(f"{found}: expected a picture as uint8 [H, W, 3], RGB")
         if 0 in picture.shape:
             return Unusable(Failure("decode_error", "a picture without pixels"))
-        return Pixels(picture)
+        from inceptioncli.images.decode import check_pixels
+
+        try:
+            check_pixels(picture.shape[1], picture.shape[0])
+        except ImageError as error:
+            return Unusable(Failure(error.code, error.message))
+        return Pixels(picture.copy())  # The caller may fill it with the next one.
     if hasattr(picture, "read"):
         try:
             return Content(_to_end(picture))
@@ -103,7 +109,7 @@ def _is_path(image: Any) -> TypeGuard[Path]:
 
 
 def _is_pair(image: tuple[Any, ...]) -> bool:
-    return len(image) == 2 and isinstance(image[0], str) and not _is_path(image[1])
+    return len(image) == 2 and _is_path(image[0]) and not _is_path(image[1])
 
 
 def _is_one(image: Any) -> bool:

@@ -65,6 +65,10 @@ class Pipeline:
             products: what is wanted of each.
             timeout: seconds that an image may take in a worker.
             ticks: give None in this process alone, too, which takes a thread.
+
+        Raises:
+            UsageError: it is closed, now or before the last record.
+            InceptionError: as of the products and the workers.
         """
         if self._layout.workers == 0:
             return self._alone(sources, products, timeout, ticks)
@@ -93,6 +97,7 @@ class Pipeline:
         decode = Decoder(self._decoding).start()
 
         def record(source: Source) -> Record:
+            self._check()
             try:
                 with native_stderr_hidden():
                     content = source.locator.read()
@@ -139,7 +144,12 @@ class Pipeline:
             batch: list[tuple[str, Any]] = []
             while not answers.ended:
                 # What is there already goes together.
-                found = answers.next(0 if batch else _PATIENCE_S)
+                try:
+                    found = answers.next(0 if batch else _PATIENCE_S)
+                except Exception:
+                    if batch:
+                        yield from _infer_batch(engine, batch, products)
+                    raise
                 if found is not None:
                     batch.append(found)
                     if len(batch) < engine.batch_size:
@@ -185,7 +195,7 @@ class Pipeline:
                 self._pool = Pool(start, self._layout.workers)
                 # For when nobody has this pipeline any more, nor a run of it. At the end of the
                 # program workers end by themselves.
-                weakref.finalize(self, self._pool.close).atexit = False
+                weakref.finalize(self, self._pool.close, wait=False).atexit = False
             return self._pool
 
     def _check(self) -> None:

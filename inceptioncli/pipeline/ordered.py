@@ -35,9 +35,17 @@ class Ordered:
         most_bytes: int,
         nbytes: int,
     ) -> None:
+        self._closed = False
+
+        def submit(source: Source) -> tuple[str, Future[Any]]:
+            future = pool.submit(source, task, timeout)
+            if self._closed:
+                future.cancel()
+            return source.path, future
+
         self._feed: Feed[tuple[str, Future[Any]]] = Feed(
             sources,
-            lambda source: (source.path, pool.submit(source, task, timeout)),
+            submit,
             timeout=timeout,
             most=ahead,
             most_bytes=most_bytes,
@@ -73,5 +81,6 @@ class Ordered:
 
     def close(self) -> None:
         """Takes no more sources; those that no worker has yet are not answered any more."""
-        for _, future in self._feed.close():
+        self._closed = True
+        for _, future in (*([self._next] if self._next else ()), *self._feed.close()):
             future.cancel()

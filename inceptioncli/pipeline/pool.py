@@ -8,7 +8,6 @@ workers: when one is killed while it sends, the pipe is cut off and the whole ru
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing
 import signal
@@ -17,13 +16,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection, resource_tracker, util
 from typing import Any
 
 from inceptioncli.errors import InceptionError
 from inceptioncli.images.source import Source
+from inceptioncli.pipeline.job import Job, manner
 from inceptioncli.pipeline.worker import DEEPEST, Answer, work
-from inceptioncli.records import Failure
 
 _logger = logging.getLogger(__name__)
 
@@ -31,14 +30,6 @@ _logger = logging.getLogger(__name__)
 # when it waits for what it reads.
 _DEPTH = 2
 _LONG_READ_S = 0.002
-# Signals by which a process dies of its own fault. Other deaths have been brought about from
-# outside (the kernel in want of memory, an operator), so the source gets another try.
-_FAULTS = {
-    int(getattr(signal, name))
-    for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP")
-    if hasattr(signal, name)
-}
-_TRIES = 2
 # So many workers in a row may end, or take so long, before they are ready.
 _STARTS = 3
 _START_S = 300.0
@@ -64,12 +55,12 @@ class Pool:
     def __init__(self, start: Callable[[], Callable[..., Any]], count: int) -> None:
         self._start = start
         self._count = count
-        self._inbox: deque[_Job] = deque()  # what nobody has been given yet
+        self._inbox: deque[Job] = deque()  # what nobody has been given yet
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
         self._looked_at = time.monotonic()
         self._error: BaseException | None = None
-        self._lock = threading.Lock()  # of the inbox's end, and of the bell
+        self._lock = threading.RLock()  # of the inbox's end, and of the bell
         self._news, self._bell = multiprocessing.Pipe(duplex=False)
         self._rung = False
         self._thread = threading.Thread(target=self._supervise, name="pool", daemon=True)
@@ -92,7 +83,7 @@ class Pool:
             The answer to come, or a `Failure`. It raises what a worker raised, and InceptionError
             when workers die before they begin, or the pool is closed first.
         """
-        job = _Job(source, task, timeout)
+        job = Job(source, task, timeout)
         with self._lock:
             if self._error is not None:
                 job.future.set_exception(self._error)
@@ -101,10 +92,13 @@ class Pool:
                 self._ring()
         return job.future
 
-    def close(self) -> None:
-        """Ends the workers, whatever they are at."""
+    def close(self, *, wait: bool = True) -> None:
+        """Ends the workers, whatever they are at; does not ``wait`` for that from a finalizer.
+
+        A finalizer may run in any thread, in the middle of anything of ours.
+        """
         self._break(InceptionError("the worker processes have been closed"))
-        if threading.current_thread() is not self._thread:  # which may collect garbage, too
+        if wait and threading.current_thread() is not self._thread:
             self._thread.join(_BURIAL_S)
 
     def __enter__(self) -> Pool:
@@ -130,33 +124,38 @@ class Pool:
             resource_tracker.ensure_running()  # Else `start` does it, and lets interrupts in again.
             # Workers inherit the mask, and never see a Ctrl-C while Python starts there.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Before `multiprocessing` ends the workers at the end of the program: it would look as if
+        # somebody had killed them, and others be started in their place.
+        ending = util.Finalize(self, self.close, exitpriority=10)
         try:
             while self._error is None:
                 self._hand_out()
                 self._collect()
         except BaseException as error:
             self._break(error)
+        ending.cancel()
         for worker in self._workers:
             worker.end(patience=0)
+        with self._lock:  # Nobody is at `submit`, nor will ring any more.
+            self._rung = True
+            jobs = [*(job for worker in self._workers for job in worker.given), *self._inbox]
+        self._news.close()
+        self._bell.close()
         assert self._error is not None
-        for job in (*(job for worker in self._workers for job in worker.given), *self._inbox):
+        for job in jobs:
             job.fail(self._error)
 
     def _hand_out(self) -> None:
         """Gives jobs to workers that have room for them."""
-        while self._inbox:
+        while self._inbox and self._error is None:
             job = self._inbox[0]
-            if not job.begin():  # cancelled
-                self._inbox.popleft()
-                continue
             self._start_workers()
             worker = min(self._workers, key=lambda worker: (not worker.ready, worker.load))
-            # One with content of its own goes only where somebody is there to receive it: a full
-            # pipe in both directions would be a deadlock.
-            depth = 1 if job.source.locator.nbytes else worker.depth
-            if not worker.ready or worker.load >= depth:
+            if not worker.has_room_for(job):
                 return
             self._inbox.popleft()
+            if not job.begin():  # cancelled
+                continue
             if not worker.give(job):
                 self._inbox.appendleft(job)
                 self._bury(worker)
@@ -201,9 +200,9 @@ class Pool:
             message = worker.connection.recv()
         except (EOFError, OSError):
             return False
+        if isinstance(message, BaseException):
+            raise message
         if not worker.ready:
-            if message is not None:
-                raise message
             worker.ready = True
             self._deaths_at_start = 0
         else:
@@ -224,7 +223,7 @@ class Pool:
             self._deaths_at_start += 1
             if self._deaths_at_start == _STARTS:
                 raise InceptionError(
-                    f"worker processes end before they begin ({_manner(code)}); "
+                    f"worker processes end before they begin ({manner(code)}); "
                     "is there memory for them, and has the script that wants them its "
                     "`if __name__ == '__main__':`?"
                 )
@@ -237,50 +236,6 @@ class Pool:
         self._inbox.extendleft(reversed(worker.given))
 
 
-class _Job:
-    """A source that is to be answered, and how often that has been tried."""
-
-    def __init__(self, source: Source, task: Any, timeout: float) -> None:
-        self.source = source
-        self.task = task
-        self.timeout = timeout
-        self.future: Future[Any] = Future()
-        self._begun = False
-        self._tries = 0
-
-    def begin(self) -> bool:
-        """To be called before it is given away; False if nobody wants it any more."""
-        self._begun = self._begun or self.future.set_running_or_notify_cancel()
-        return self._begun
-
-    def hear(self, answer: Answer) -> None:
-        """Takes what a worker tells."""
-        if answer.error is not None:
-            self.future.set_exception(answer.error)
-        else:
-            self.future.set_result(answer.value)
-
-    def fail(self, error: BaseException) -> None:
-        if self.begin():
-            self.future.set_exception(error)
-
-    def too_late(self) -> Failure:
-        """What is told of a source that took longer than it may."""
-        return Failure("timeout", f"no answer within {self.timeout:g} s; its worker was ended")
-
-    def blamed(self, code: int) -> Failure | None:
-        """What is told of a source at which a worker died; None if it may have another try."""
-        self._tries += 1
-        if -code in _FAULTS:
-            return Failure("decoder_crashed", f"the decoder ended its process ({_manner(code)})")
-        if self._tries < _TRIES:
-            return None
-        if -code == getattr(signal, "SIGKILL", None):
-            message = f"its worker was killed {_TRIES} times, most often for want of memory"
-            return Failure("out_of_memory", message)
-        return Failure("decoder_crashed", f"its worker ended {_TRIES} times ({_manner(code)})")
-
-
 class _Worker:
     """One process, and what it has been given and not answered, oldest first.
 
@@ -291,13 +246,16 @@ class _Worker:
 
     def __init__(self, start: Callable[[], Callable[..., Any]]) -> None:
         context = multiprocessing.get_context("spawn")  # No locks of our threads are inherited.
-        self.connection, theirs = context.Pipe()
         quiet = not _logger.isEnabledFor(logging.DEBUG)
-        self._process = context.Process(target=work, args=(theirs, start, quiet), daemon=True)
-        self._process.start()
+        try:
+            self.connection, theirs = context.Pipe()
+            self._process = context.Process(target=work, args=(theirs, start, quiet), daemon=True)
+            self._process.start()
+        except OSError as error:
+            raise InceptionError(f"a worker process can't be started: {error}") from error
         theirs.close()
         self.ready = False
-        self.given: deque[_Job] = deque()
+        self.given: deque[Job] = deque()
         self.since = time.monotonic()
         self.depth = _DEPTH
         self._task: Any = None
@@ -305,6 +263,15 @@ class _Worker:
     @property
     def load(self) -> int:
         return len(self.given)
+
+    def has_room_for(self, job: Job) -> bool:
+        """Whether a job can be handed over, and will be received.
+
+        What is large, as a content or a new task may be, goes only where nobody is busy: a full
+        pipe in both directions would be a deadlock.
+        """
+        large = job.source.locator.nbytes or job.task is not self._task
+        return self.ready and self.load < (1 if large else self.depth)
 
     @property
     def deadline(self) -> float:
@@ -320,7 +287,7 @@ class _Worker:
         except (OSError, EOFError):
             return False
 
-    def give(self, job: _Job) -> bool:
+    def give(self, job: Job) -> bool:
         """Hands a job over; False if nobody is there to take it."""
         try:
             self.connection.send((job.source, None if job.task is self._task else job.task))
@@ -341,10 +308,3 @@ class _Worker:
         if self._process.exitcode is None:
             _logger.debug("process %s can't be ended", self._process.pid)
         return self._process.exitcode or 0
-
-
-def _manner(code: int) -> str:
-    with contextlib.suppress(ValueError):
-        if code < 0:
-            return f"signal {signal.Signals(-code).name}"
-    return f"exit code {code}"

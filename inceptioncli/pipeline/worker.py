@@ -76,20 +76,22 @@ def work(pipe: connection.Connection, start: Callable[[], Callable[..., Any]], q
     gc.disable()
     try:
         answer = start()
-        gc.freeze()  # What has been made so far lives to the end.
-        gc.enable()
-        _limit_memory()
-        _tell(pipe, None)
-        task: Any = None
-        with ThreadPoolExecutor(DEEPEST) as readers:
-            for source, given, ahead in _given(pipe, readers):
-                task = task if given is None else given
-                _tell(pipe, _answer(answer, source, task, ahead))
-    except (EOFError, _ParentGoneError):
-        return  # The parent has gone, or has no more use for this worker.
     except Exception as error:
         with contextlib.suppress(_ParentGoneError):
             _tell(pipe, _sendable(error))
+        return
+    gc.freeze()  # What has been made so far lives to the end.
+    gc.enable()
+    _limit_memory()
+    # The parent may go, or have no more use for this worker.
+    with contextlib.suppress(EOFError, _ParentGoneError), ThreadPoolExecutor(DEEPEST) as readers:
+        _tell(pipe, None)
+        task: Any = None
+        # What goes wrong beside an answer (no memory for what comes by the pipe) ends the process,
+        # which costs what it was given.
+        for source, given, reading in _given(pipe, readers):
+            task = task if given is None else given
+            _tell(pipe, _answer(answer, source, task, reading))
 
 
 class _ParentGoneError(Exception):
@@ -106,16 +108,30 @@ def _tell(pipe: connection.Connection, message: Any) -> None:
 def _given(
     pipe: connection.Connection, readers: ThreadPoolExecutor
 ) -> Iterator[tuple[Source, Any, Future[Any] | None]]:
-    """Sources with their tasks as they come, and the content of those that are read ahead."""
+    """Sources with their tasks as they come, and the content of those that are read ahead.
+
+    Raises:
+        Exception: one could not be received; those before it have been given.
+    """
     ahead: deque[tuple[Source, Any, Future[Any] | None]] = deque()
-    while True:
-        while not ahead or pipe.poll(0):
-            source, task = pipe.recv()
+    error: Exception | None = None
+    while error is None or ahead:
+        while error is None and (not ahead or pipe.poll(0)):
+            try:
+                source, task = pipe.recv()
+            except (EOFError, OSError):
+                raise  # Nobody waits for an answer.
+            except Exception as found:
+                error = found
+                break
             # One that is computed at once needs no thread, nor does what came by the pipe.
             later = bool(ahead) and not source.locator.nbytes
             reading = readers.submit(source.locator.read, _READ_AHEAD_BYTES) if later else None
             ahead.append((source, task, reading))
-        yield ahead.popleft()
+        if ahead:
+            yield ahead.popleft()
+    assert error is not None
+    raise error
 
 
 def _answer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inceptioncli.choices import TIMEOUT_S
-from inceptioncli.errors import ExitCode
+from inceptioncli.errors import ExitCode, UsageError
 from inceptioncli.records import Record
 
 
@@ -27,6 +27,13 @@ class Batch(NamedTuple):
     retry_errors: bool = False
     max_errors: int | None = None
 
+    def check(self) -> None:
+        """Raises UsageError for limits that make no sense; workers are for `layout` to check."""
+        if not self.timeout > 0:
+            raise UsageError(f"timeout {self.timeout} is not above 0 seconds")
+        if self.max_errors is not None and self.max_errors < 0:
+            raise UsageError(f"max_errors {self.max_errors} is not 0 or more")
+
 
 class Committed(NamedTuple):
     """So many records of an output are safe from now on, whatever happens."""
@@ -35,7 +42,7 @@ class Committed(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """The next record is not there yet; said about once a second."""
+    """The next record is not there yet; said about once a second of a run into files."""
 
 
 class Summary(NamedTuple):

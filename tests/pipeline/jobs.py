@@ -29,6 +29,13 @@ class Clock(Locator):
         return repr(time.monotonic()).encode()
 
 
+class Unreceivable(Locator):
+    """Whose pickle can't be read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
 class TooClumsyError(Exception):
     """It can't be pickled: what it is made from is not what it keeps."""
 

@@ -249,6 +249,51 @@ def test_a_pool_lasts_and_has_room_for_many_at_once() -> None:
         pool.submit(next(jobs.sources("a")), None, 20).result(20)
 
 
+def test_large_tasks_that_take_turns_with_large_answers() -> None:
+    tasks = ["a" * 1_000_000, "b" * 1_000_000]
+    with Pool(jobs.start, 1) as pool:
+        list(ordered(pool, [Source("a", jobs.Clock()) for _ in range(30)]))  # It is given many.
+        futures = [
+            pool.submit(source, tasks[number % 2], 20)
+            for number, source in enumerate(jobs.sources(["large", "task"] * 20))
+        ]
+        found = [future.result(60) for future in futures]
+    assert found[0] == "x" * 5_000_000
+    assert found[1] == tasks[1]
+
+
+def test_what_can_not_be_received_costs_itself() -> None:
+    with Pool(jobs.start, 1) as pool:
+        sources = [*jobs.sources("a"), Source("-", jobs.Unreceivable()), *jobs.sources("b")]
+        futures = [pool.submit(source, None, 20) for source in sources]
+        assert [futures[0].result(60), futures[2].result(60)] == ["did a", "did b"]
+        assert futures[1].result(60).code == "decoder_crashed"
+
+
+def test_a_pool_that_nobody_has_any_more_ends_its_workers() -> None:
+    pool = Pool(jobs.start, 1)
+    pid = int(pool.submit(next(jobs.sources(["pid"])), None, 20).result(20))
+    pool.close(wait=False)
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_program_that_ends_in_the_middle_ends_quietly() -> None:
+    code = (
+        "from tests.pipeline import jobs\n"
+        "from tests.pipeline.test_pool import Pool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = Pool(jobs.start, 2)\n"
+        "    sources = list(jobs.sources(['a', *['sleep 0.2'] * 50]))\n"
+        "    futures = [pool.submit(source, None, 20) for source in sources]\n"
+        "    futures[0].result(20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_bug_in_one_answer_leaves_the_pool_to_others() -> None:
     with Pool(jobs.start, 1) as pool:
         paths = ["a", "bug", "clumsy", "b"]

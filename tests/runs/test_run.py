@@ -97,6 +97,21 @@ def test_what_is_done_is_kept_when_a_run_is_left(
     assert again.finish().ok == 3
 
 
+def test_what_can_not_run_touches_no_output(
+    small_weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "labels.csv"
+    with inceptioncli.load(small_weights, device="cpu") as classifier:
+        assert classifier.run(pictures, out, batch=HERE).finish().ok == 3
+        before = tree(tmp_path)
+        for wrong in ({"workers": -1}, {"timeout": 0.0}, {"max_errors": -1}):
+            with pytest.raises(UsageError):
+                classifier.run(pictures, out, batch=Batch(overwrite=True, **wrong))
+    with pytest.raises(UsageError, match="closed"):
+        classifier.run(pictures, out, batch=HERE._replace(overwrite=True))
+    assert tree(tmp_path) == before
+
+
 def test_too_many_failures_end_a_run(
     classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -118,6 +119,14 @@ def test_an_image_that_goes_away_is_named(renders: Path, tmp_path: Path) -> None
         TINY, labelled.examples, labelled.examples[:4], start={}, epochs=1, batch_size=8,
         learning_rate=0.01, optimizer="adamw", freeze_until=None, crop=1.0, seed=0,
     )  # fmt: skip
+    # The batches of the task; a graph of two layers, as the real one takes a minute to be traced.
+    inputs = keras.Input((107, 107, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    heads = {name: keras.layers.Dense(4, name=name)(pooled) for name in HEADS}
+    small = keras.Model(inputs, heads)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    small.compile(loss=dict.fromkeys(heads, loss), metrics={"Logits": ["accuracy"]})
+    task = task._replace(model=small)
     workspace = Workspace(tmp_path / "m.safetensors")
     workspace.take("identity", overwrite=False)
     with pytest.raises(DataError, match=r"n07749582/0000003\.jpg: no such file.*put it back"):
