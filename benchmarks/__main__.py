@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -112,7 +113,25 @@ def cases(folder: Path, weights: Path, rounds: int) -> list[Case]:
         return [*PEER, name, *map(str, arguments)]
 
     picture = str(folder / "one" / "images" / "00000.jpg")
+
+    def first_use(*more: str) -> list[str]:
+        cold = shlex.quote(str(folder / "cold"))
+        command = shlex.join([*classify, picture, *more])
+        return ["sh", "-c", f"rm -rf {cold}; INCEPTIONCLI_CACHE={cold} exec {command}"]
+
     found = [
+        Case(
+            "one picture, one process, first use of weights",
+            1,
+            lambda: None,
+            {
+                "Keras script": peer("keras_one_by_one", weights, folder / "one"),
+                "float32": first_use(),
+                "int8": first_use(*INT8),
+            },
+            (Goal("float32", "Keras script", 5), Goal("int8", "Keras script", 5)),
+            max(5, rounds),
+        ),
         Case(
             "one picture, one process, warm",
             1,
@@ -203,7 +222,7 @@ def one_process(weights: Path, picture: Path) -> tuple[dict[str, float], dict[st
     """Seconds of the first use, and the peak of memory; printed, too."""
     seconds = first_use(weights, picture)
     for precision, taken in seconds.items():
-        print(f"first use, {precision} (read, build, convert, classify): {taken:.1f} s")
+        print(f"first use, {precision} (read, write, pack, classify): {taken:.1f} s")
     peaks = memory(weights, picture)
     for precision, peak in peaks.items():
         mark = "" if peak <= PEAK_MB[precision] else "   MISSED"

@@ -25,6 +25,8 @@ from tests.conftest import Run
 from tests.processes import start
 from tests.reliability.crash import make_images
 
+pytestmark = pytest.mark.slow
+
 FILES = ("out.jsonl", "out.csv", "out.parquet")
 
 

@@ -23,6 +23,8 @@ from PIL import Image
 from tests.conftest import SMALL_GRAPH, Run
 from tests.processes import start
 
+pytestmark = pytest.mark.slow
+
 
 def classify(run: Run, weights: Path, *arguments: str | Path, **options: Any) -> Any:
     return run("classify", "--device", "cpu", "-w", weights, *arguments, **options)

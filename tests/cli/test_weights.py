@@ -14,6 +14,8 @@ from tests.conftest import Run
 from tests.oracles.slim import SlimFiles
 from tests.weights.server import serving
 
+pytestmark = pytest.mark.slow
+
 
 def test_list_names_what_there_is(run: Run, own_cache: Path) -> None:
     done = run("weights", "list")

@@ -18,6 +18,8 @@ from inceptioncli.labels import imagenet_labels
 from inceptioncli.weights import collection, registry
 from tests.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 SAMPLE_IMAGES = Path(__file__).parents[2] / "sample_images"
 
 

@@ -13,6 +13,8 @@ from demo.renderer.classes import CLASSES
 from demo.renderer.samples import SAMPLES
 from inceptioncli.labels import imagenet_labels
 
+pytestmark = pytest.mark.slow
+
 SAMPLE_IMAGES = Path(__file__).parents[2] / "sample_images"
 
 

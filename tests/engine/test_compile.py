@@ -24,6 +24,8 @@ from tests.conftest import SMALL_GRAPH, Run, random_weights
 from tests.engine.damage import KINDS, damage
 from tests.processes import start
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 75, 75, 3), dtype=np.uint8)
 
 

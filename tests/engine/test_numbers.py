@@ -18,6 +18,8 @@ from inceptioncli.weights import collection
 from tests.oracles import keras as keras_oracle
 from tests.oracles.slim import SlimFiles
 
+pytestmark = pytest.mark.slow
+
 ENGINES = ["litert", "tensorflow"]
 
 

@@ -21,6 +21,8 @@ from inceptioncli.weights.formats.own import write_safetensors
 from tests.conftest import SMALL_GRAPH, random_weights
 from tests.engine.damage import KINDS, damage
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (1, 75, 75, 3), dtype=np.uint8)
 
 

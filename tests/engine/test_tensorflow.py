@@ -15,6 +15,8 @@ from inceptioncli.errors import DeviceError
 from inceptioncli.pipeline import layout
 from inceptioncli.weights import collection
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_is_ready_stays_in_this_process(small_weights: Path) -> None:
     ready = tensorflow.prepare(collection.choose(str(small_weights)), "cpu")

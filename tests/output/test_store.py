@@ -26,7 +26,10 @@ from inceptioncli.records import Failure, Prediction, Record
 CALLS = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
 CASES = ("csv", "parquet", "features", "jsonl+features")
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ import pytest
 from tests.reliability.crash import FORMATS, Case, kill_and_continue, make_images, undisturbed
 from tests.reliability.faults import ERRORS, fail_write, limit_files, writes
 
+pytestmark = pytest.mark.slow
+
 WRITES = 50
 
 without_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")

@@ -3,8 +3,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from inceptioncli.pipeline.worker import HEADROOM_BYTES
 from tests.reliability import fuzz
+
+pytestmark = pytest.mark.slow
 
 
 def test_mutated_images_cost_one_record_each(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from inceptioncli.errors import ExitCode, ForeignOutputError, TooManyFailuresErr
 from inceptioncli.runs.values import Committed, Waiting
 from tests.conftest import Run as Command
 
+pytestmark = pytest.mark.slow
+
 HERE = Batch(workers=0)
 
 

@@ -14,6 +14,8 @@ from inceptioncli.training import features
 from inceptioncli.training.data import Example
 from inceptioncli.weights import collection
 
+pytestmark = pytest.mark.slow
+
 
 def test_features_are_kept_until_their_image_changes(
     small_weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,8 @@ from inceptioncli.weights.model import Model, Weights
 from tests.conftest import random_weights
 from tests.training.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 HEADS = ["Logits", "AuxLogits"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 107, 107, 3), dtype=np.uint8)
 

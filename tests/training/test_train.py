@@ -22,6 +22,8 @@ from tests.conftest import Run
 from tests.processes import start
 from tests.training.conftest import WORDNET_IDS
 
+pytestmark = pytest.mark.slow
+
 
 def train(run: Run, data: Path, output: Path, *options: str | Path, **kwargs: Any) -> Any:
     return run("train", data, "-o", output, *options, **kwargs)

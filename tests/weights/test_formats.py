@@ -27,6 +27,8 @@ from tests.conftest import SMALL_GRAPH, random_weights
 from tests.oracles import keras as keras_oracle
 from tests.oracles.slim import SlimFiles
 
+pytestmark = pytest.mark.slow
+
 
 def assert_same_arrays(ours: Weights, theirs: Weights) -> None:
     assert list(ours.arrays) == list(theirs.arrays)

@@ -16,6 +16,8 @@ from inceptioncli.weights import formats
 from tests.oracles.slim import SlimFiles
 from tests.weights.test_formats import tar_gz
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import sys
 sys.modules["tensorflow"] = None
