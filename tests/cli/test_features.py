@@ -128,6 +128,7 @@ def test_values_beyond_float16_are_refused(run: Run, pictures: Path, tmp_path: P
     assert run(*command, tmp_path / "single").returncode == 0
 
 
+@pytest.mark.slow
 def test_where_features_can_not_go(features: Any, pictures: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
@@ -159,6 +160,7 @@ def test_a_missing_array_is_refused(features: Any, pictures: Path, tmp_path: Pat
     assert features(pictures, "-o", tmp_path / "out").returncode == 0
 
 
+@pytest.mark.slow
 def test_dump_in_the_same_pass(
     run: Run, features: Any, small_weights: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -26,10 +26,6 @@ WITHOUT_CLASSES = Graph(image_size=75, classes=0, depth_multiplier=0.1)
 DEMO = Graph(classes=26, depth_multiplier=0.25, aux=False)
 
 
-def slow(*values: Any) -> Any:
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
 def images_for(graph: Graph) -> NDArray[np.uint8]:
     shape = (2, graph.image_size, graph.image_size, 3)
     return np.random.default_rng(9).integers(0, 256, shape, dtype=np.uint8)
@@ -53,15 +49,16 @@ def both(
     return run(ours, weights.model), run(theirs, weights.model)
 
 
+@pytest.mark.slow  # TensorFlow converts
 @pytest.mark.parametrize(
     "graph",
     [
         SMALL_WITH_AUX,
         WITHOUT_CLASSES,
-        slow(DEMO),
-        slow(Graph()),
-        slow(Graph(classes=1000, aux=False)),
-        slow(Graph(image_size=150)),
+        DEMO,
+        Graph(),
+        Graph(classes=1000, aux=False),
+        Graph(image_size=150),
     ],
     ids=str,
 )
@@ -74,7 +71,8 @@ def test_float32_is_the_converters_bit_for_bit(graph: Graph, tmp_path: Path) -> 
         assert values.std() > 0, name
 
 
-@pytest.mark.parametrize("graph", [SMALL_WITH_AUX, slow(Graph())], ids=str)
+@pytest.mark.slow  # TensorFlow converts
+@pytest.mark.parametrize("graph", [SMALL_WITH_AUX, Graph()], ids=str)
 def test_int8_is_the_converters_but_for_the_classifiers(graph: Graph, tmp_path: Path) -> None:
     weights = random_weights(graph)
     weights.arrays["InceptionV3/Conv2d_2a_3x3/weights"][..., 3] = 0  # A dead channel has no scale.

@@ -94,6 +94,7 @@ def test_who_is_killed_from_outside_has_another_try(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_hang_costs_one_input_and_its_time() -> None:
     begun = time.monotonic()
     paths = ["a", "loop", *"bcdefgh"]
@@ -102,6 +103,7 @@ def test_a_hang_costs_one_input_and_its_time() -> None:
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.slow
 def test_time_when_all_of_us_are_stopped_is_not_counted() -> None:
     """Ctrl-Z for longer than the timeout."""
     code = (
@@ -134,6 +136,7 @@ def test_workers_that_never_begin_are_an_error() -> None:
         list(in_order(jobs.sources("ab"), start=jobs.start_badly))
 
 
+@pytest.mark.slow
 def test_workers_killed_while_they_send_cost_nothing() -> None:
     """A pipe for all workers would be cut off, and the run stuck (as pebble's is)."""
     paths = ["pid", *["large"] * 400]

@@ -119,6 +119,7 @@ def _download_in_process(weights: NamedWeights, folder: Path) -> None:
     assert download.download(weights, folder).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_eight_processes_end_with_one_file(server: Server, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [
