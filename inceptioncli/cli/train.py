@@ -135,9 +135,11 @@ def train(
     good epoch is kept); 3 trained, but some images were skipped; 5 weights missing or wrong;
     6 output exists or can't be written; 7 an unfinished run of something else is in the way.
     """
+    from inceptioncli import training
     from inceptioncli.training import data as labelled_data
-    from inceptioncli.training import train as train_model
     from inceptioncli.training.options import Options
+
+    training.require_tensorflow()
 
     options = Options(
         mode=mode,
@@ -154,14 +156,11 @@ def train(
         crop=crop,
         offline=offline,
     )
-    if labels_csv is not None:
-        labelled = labelled_data.from_csv(labels_csv, data)
-    else:
-        labelled = labelled_data.from_folders(data)
+    from_csv, from_folders = labelled_data.from_csv, labelled_data.from_folders
+    labelled = from_csv(labels_csv, data) if labels_csv else from_folders(data)
+    origin = str(labels_csv or data)
     try:
-        trained = train_model(
-            labelled, options, output, origin=str(labels_csv or data), overwrite=overwrite
-        )
+        trained = training.train(labelled, options, output, origin=origin, overwrite=overwrite)
     except KeyboardInterrupt:
         click.echo("what is done is kept: the same command goes on from here", err=True)
         raise

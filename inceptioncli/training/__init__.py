@@ -69,7 +69,7 @@ def train(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    _require_tensorflow()
+    require_tensorflow()
     run = _Run(labelled, options, output, origin)
     try:
         # A model of this very run is there if it was killed between its last two steps.
@@ -87,7 +87,8 @@ def train(
     return trained
 
 
-def _require_tensorflow() -> None:
+def require_tensorflow() -> None:
+    """Raises UsageError where TensorFlow can't be imported; to be asked first of all."""
     try:
         with native_stderr_hidden():
             import keras  # noqa: F401

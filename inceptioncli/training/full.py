@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +80,7 @@ def task(
     """The graph as a Keras model, to be fitted to images.
 
     Args:
-        graph: with aux head, whose loss counts `AUX_WEIGHT`, or without.
+        graph: with aux head (its loss counts `AUX_WEIGHT`) or without.
         training: images to learn from, augmented.
         validation: images to measure on, as `classify` sees them.
         start: arrays by slim name to start from; what is missing is initialised.
@@ -107,7 +108,7 @@ def task(
     unreadable: list[str] = []
 
     def batches(examples: Sequence[Example], *, full: bool) -> Any:
-        found = _images(examples, graph, heads, crop=crop, unreadable=unreadable)
+        found = _images(examples, graph, heads, crop, unreadable)
         return found.batch(batch_size, drop_remainder=full)
 
     def augmented(epoch: int) -> Any:
@@ -116,14 +117,9 @@ def task(
         shuffled = batches([training[index] for index in order], full=True)
         return shuffled.map(lambda x, targets: (augment(x, training=True), targets)).prefetch(2)
 
-    return Task(
-        model=model,
-        training=augmented,
-        validation=batches(validation, full=False).prefetch(2),
-        steps=steps,
-        export=lambda: keras_graph.export(model, graph),
-        unreadable=unreadable,
-    )
+    measured = batches(validation, full=False).prefetch(2)
+    exported = functools.partial(keras_graph.export, model, graph)
+    return Task(model, augmented, measured, steps, exported, unreadable)
 
 
 def _compile(model: Any, heads: Mapping[str, float], optimizer: Any, *, on_gpu: bool) -> None:
@@ -192,7 +188,6 @@ def _images(
     examples: Sequence[Example],
     graph: Graph,
     heads: Mapping[str, float],
-    *,
     crop: float,
     unreadable: list[str],
 ) -> Any:

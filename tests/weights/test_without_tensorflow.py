@@ -60,3 +60,22 @@ def test_a_checkpoint_says_what_to_do(
     assert caught.value.exit_code == 5
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "nowhere", "-o", "x.safetensors"], "training is done with TensorFlow"),
+        (["classify", "-w", "demo", "--device", "gpu", "x.jpg"], "a GPU is run with TensorFlow"),
+    ],
+)
+def test_what_needs_it_says_so(arguments: list[str], told: str) -> None:
+    program = (
+        "import sys; sys.modules['tensorflow'] = None; from inceptioncli.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert told in line
+    assert "pip install" in line
