@@ -22,9 +22,11 @@ class Watch:
     def now(self) -> dict[int, float]:
         """Process id to what it has now; the parent first."""
         found = {}
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        pids = [self.pid]
         try:
-            pids = [self.pid, *map(int, children.read_text(encoding="ascii").split())]
+            # Any of its threads may have started them.
+            for children in Path(f"/proc/{self.pid}/task").glob("*/children"):
+                pids += map(int, children.read_text(encoding="ascii").split())
         except OSError:
             return {}
         for pid in pids:
