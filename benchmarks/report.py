@@ -66,7 +66,7 @@ def page(found: dict[str, Any]) -> str:
             )
     parts.append("\n## One process\n\n| what | float32 | int8 |\n|---|---|---|\n")
     for title, key, form in (
-        ("first use of weights: read, build, convert, classify", "first use", "{:.1f} s"),
+        ("first use of weights: read, write, pack, classify", "first use", "{:.1f} s"),
         ("peak memory", "memory", "{:.0f} MB"),
     ):
         cells = " | ".join(form.format(found[key][name]) for name in ("float32", "int8"))
