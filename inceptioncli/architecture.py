@@ -4,8 +4,8 @@ The table follows TF-Slim's ``nets/inception_v3.py`` (Szegedy et al., "Rethinkin
 Architecture for Computer Vision", arXiv:1512.00567). Scopes are slim's, letter for letter and in
 slim's creation order, because published checkpoints carry them.
 
-The walk does not know what flows through it. An ``Ops`` decides: shapes (`summary`), TensorFlow
-tensors (`engine.tensorflow`), Keras layers (training).
+The walk does not know what flows through it. An ``Ops`` decides: shapes (`summary`), operators of a
+LiteRT file (`engine.writer`), TensorFlow tensors (`engine.tensorflow`), Keras layers (training).
 """
 
 from __future__ import annotations

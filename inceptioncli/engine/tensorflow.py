@@ -1,4 +1,4 @@
-"""The graph in TensorFlow, with batch norm folded: for GPUs, for the compiler, for the tests."""
+"""The graph in TensorFlow, with batch norm folded: for GPUs, and for the tests."""
 
 from __future__ import annotations
 

@@ -56,12 +56,13 @@ def open_predictions(
     from inceptioncli.output.store import Store
     from inceptioncli.output.targets import Arrays, Table, Target, file_format
 
-    targets: list[Target] = [Arrays(folder, features.shapes, features.dtype)] if folder else []
+    targets: list[Target] = []  # The note of the first is the one that counts.
     wanted = None
     if output is not None:
         wanted = file_format(output, format)
-        columns = min(predictions.top_k, len(predictions.labels))
-        targets.insert(0, Table.at(output, wanted, columns))  # Its note is the one that counts.
+        targets.append(Table.at(output, wanted, min(predictions.top_k, len(predictions.labels))))
+    if folder is not None:
+        targets.append(Arrays(folder, features.shapes, features.dtype))
     options = {
         "command": "classify",
         "top_k": predictions.top_k,
