@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,24 +32,38 @@ class Compiled(NamedTuple):
     model: Model
 
 
-def compiled(chosen: Chosen, precision: str, *, offline: bool = False) -> Compiled:
+def compiled(
+    chosen: Chosen,
+    precision: str,
+    *,
+    offline: bool = False,
+    building: Callable[[], None] = lambda: None,
+) -> Compiled:
     """The compiled graph of chosen weights, from the cache or built now.
 
     Args:
         chosen: which weights; fetched only if the graph is not in the cache.
         precision: ``float32`` or ``int8``.
         offline: forbid to download the weights.
+        building: called first, if it is built now.
 
     Raises:
         WeightsError: the weights are needed and can't be had or read.
         OutputError: neither the cache nor a temporary folder can be written.
     """
     path = path_of(chosen.sha256, precision)
+
+    def build(beside: Path) -> dict[str, Any]:
+        building()
+        return _build(chosen, precision, offline, path, beside)
+
+    def built(path: Path) -> Compiled:
+        return cache.built_once(path, functools.partial(find, path), build, lock=lock_of(path))
+
     try:
-        return _built(chosen, precision, offline, path)
+        return built(path)
     except OutputError as error:
-        folder = cache.temporary_folder(error)
-        return _built(chosen, precision, offline, folder / path.name)
+        return built(cache.temporary_folder(error) / path.name)
 
 
 def find(path: Path) -> Compiled | None:
@@ -70,15 +85,6 @@ def path_of(weights_sha256: str, precision: str) -> Path:
 def lock_of(path: Path) -> Path:
     """The lock of a compiled graph and of all that is made from it."""
     return path.with_suffix(".lock")
-
-
-def _built(chosen: Chosen, precision: str, offline: bool, path: Path) -> Compiled:
-    return cache.built_once(
-        path,
-        functools.partial(find, path),
-        functools.partial(_build, chosen, precision, offline, path),
-        lock=lock_of(path),
-    )
 
 
 def _build(

@@ -46,9 +46,11 @@ def prepare(chosen: Chosen, precision: str = "float32", *, offline: bool = False
         WeightsError: the weights can't be had or read.
         OutputError: neither the cache nor a temporary folder can be written.
     """
-    graph = compiled(chosen, precision, offline=offline)
+    with packing.Packer() as packer:
+        graph = compiled(chosen, precision, offline=offline, building=packer.start)
+        packed = packing.prepare(graph, packer)
     memory = _WORKER_BYTES
-    if packing.prepare(graph) is None:
+    if packed is None:
         memory += int(_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
     return Ready(
         model=graph.model,

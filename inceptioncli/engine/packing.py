@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import logging
 import os
 import sys
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from inceptioncli import cache
 from inceptioncli.engine.compile import Compiled, lock_of
 from inceptioncli.engine.runtime import close_model, open_model
 from inceptioncli.errors import OutputError
+
+if TYPE_CHECKING:
+    import subprocess
 
 _logger = logging.getLogger(__name__)
 
@@ -29,20 +35,86 @@ _TIMEOUT_S = 120
 # current directory, which may be a folder of somebody else's files.
 _CHILD = """
 import sys
-graph, target, *sys.path[:] = sys.argv[1:]
-from inceptioncli.engine.packing import write
-write(graph, target)
+sys.path[:] = sys.argv[1:]
+from inceptioncli.engine import packing
+packing.serve()
 """
 
 
-def prepare(graph: Compiled) -> Path | None:
+class Packer:
+    """Makes packed weights, in a process of its own that ends with the ``with`` block.
+
+    XNNPACK ends the process in which it can't write. Started before the graph is there, it
+    imports LiteRT meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Packer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+
+    def start(self) -> None:
+        """Starts the process, if it can be; `pack` says what is in the way."""
+        import subprocess  # not in a warm run
+
+        if self._child is None and sys.executable and not getattr(sys, "frozen", False):
+            self._child = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-c", _CHILD, *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+
+    def pack(self, graph: Path, target: Path) -> None:
+        """Writes the packed weights of a LiteRT file to an empty one.
+
+        Raises:
+            OSError: they can't be written.
+        """
+        import subprocess  # As above.
+
+        self.start()
+        if self._child is None:
+            raise OSError("there is no Python to be started")
+        order = json.dumps([os.fspath(graph), os.fspath(target)]).encode()
+        try:
+            told = self._child.communicate(order, timeout=_TIMEOUT_S)[1]
+        except subprocess.TimeoutExpired as error:
+            raise OSError(f"packing took too long: {error}") from error
+        if self._child.returncode != 0:
+            reason = told.decode("utf-8", "replace").strip()
+            raise OSError(f"packing ended with {self._child.returncode}: {reason}")
+
+
+def serve() -> None:
+    """The packer's process: reads one order, when it comes, and carries it out."""
+    import ai_edge_litert.compiled_model
+    import ai_edge_litert.options  # noqa: F401 - all that `write` will want
+
+    order = sys.stdin.buffer.read()
+    if order:
+        write(*json.loads(order))
+
+
+def prepare(graph: Compiled, packer: Packer) -> Path | None:
     """The packed weights of a compiled graph, made now if need be; None if they can't be kept."""
     path = _path(graph)
     try:
         return cache.built_once(
             path,
             functools.partial(find, graph),
-            functools.partial(_pack, graph, path),
+            functools.partial(_build, graph, path, packer),
             lock=lock_of(graph.path),
         )
     except (OSError, OutputError) as error:
@@ -85,26 +157,9 @@ def _path(graph: Compiled) -> Path:
     return graph.path.with_suffix(f".{_machine()}.packed")
 
 
-def _pack(graph: Compiled, path: Path, beside: Path) -> dict[str, str]:
-    import subprocess  # not in a warm run
-
-    if not sys.executable or getattr(sys, "frozen", False):
-        raise OSError("there is no Python to be started")
+def _build(graph: Compiled, path: Path, packer: Packer, beside: Path) -> dict[str, str]:
     _logger.debug("packing the weights for this machine's processor: %s", path)
-    paths = [os.fspath(graph.path), os.fspath(beside)]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module, on paths of our own
-            [sys.executable, "-c", _CHILD, *paths, *sys.path],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.SubprocessError as error:
-        raise OSError(f"packing took too long: {error}") from error
-    if done.returncode != 0:
-        told = done.stderr.decode("utf-8", "replace").strip()
-        raise OSError(f"packing ended with {done.returncode}: {told}")
+    packer.pack(graph.path, beside)
     return {"graph_sha256": cache.sha256(graph.path)}
 
 

@@ -31,7 +31,8 @@ def scores(graph: Compiled, path: Path | None) -> bytes:
 
 
 def packed(graph: Compiled) -> Path:
-    packing.prepare(graph)
+    with packing.Packer() as packer:
+        packing.prepare(graph, packer)
     path = packing.find(graph)
     assert path is not None
     return path
