@@ -21,11 +21,12 @@ def run(command: list[str]) -> float:
 
 
 def make_weights(folder: Path) -> Path:
-    """Keras Applications' InceptionV3 with random values, as Keras itself saves it."""
-    path = folder / "random.weights.h5"
+    """Keras Applications' InceptionV3 with random values, in the layout of the published file."""
+    path = folder / "inception_v3.h5"
     code = (
-        "import keras, sys; keras.utils.set_random_seed(0);"
-        "keras.applications.InceptionV3(weights=None).save_weights(sys.argv[1])"
+        "import sys; from pathlib import Path;"
+        "from tests.oracles.keras import random_model, save_published_layout;"
+        "save_published_layout(random_model(0), Path(sys.argv[1]))"
     )
     subprocess.run([*PYTHON, "-c", code, str(path)], check=True, stderr=subprocess.DEVNULL)
     return path

@@ -40,19 +40,29 @@ def random_model(seed: int, *, classes: int = 1000) -> Any:
 
 def save_published_layout(model: Any, path: Path, *, top: bool = True) -> None:
     """Writes a model as the published file has it: ``conv2d_1`` ... ``conv2d_94``."""
+    leaves = {
+        "conv2d": ["kernel"],
+        "batch_normalization": ["beta", "moving_mean", "moving_variance"],
+        "predictions": ["kernel", "bias"],
+    }
+    names = {
+        layer.name: f"{kind}_{number}"
+        for kind in ("conv2d", "batch_normalization")
+        for number, layer in enumerate(_numbered(model, kind), start=1)
+    }
+    if top:
+        names["predictions"] = "predictions"
     with h5py.File(path, "w") as file:
-        for kind, leaves in (
-            ("conv2d", ["kernel"]),
-            ("batch_normalization", ["beta", "moving_mean", "moving_variance"]),
-        ):
-            for number, layer in enumerate(_numbered(model, kind), start=1):
-                name = f"{kind}_{number}"
-                for leaf, array in zip(leaves, layer.get_weights(), strict=True):
-                    file[f"{name}/{name}/{leaf}:0"] = array
-        if top:
-            kernel, bias = model.get_layer("predictions").get_weights()
-            file["predictions/predictions/kernel:0"] = kernel
-            file["predictions/predictions/bias:0"] = bias
+        # Keras reads by these attributes, in the order of `model.layers`.
+        layers = [layer for layer in model.layers if layer.name in names]
+        file.attrs["layer_names"] = [names[layer.name].encode() for layer in layers]
+        for layer in layers:
+            name = names[layer.name]
+            kind = name.rstrip("0123456789").rstrip("_")
+            paths = [f"{name}/{leaf}:0" for leaf in leaves[kind]]
+            for leaf, array in zip(paths, layer.get_weights(), strict=True):
+                file[f"{name}/{leaf}"] = array
+            file[name].attrs["weight_names"] = [leaf.encode() for leaf in paths]
 
 
 def end_points(model: Any, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
