@@ -21,6 +21,7 @@ from tests.reliability.faults import ERRORS, fail_write, limit_files, writes
 
 pytestmark = pytest.mark.slow
 
+MANY = 1000
 WRITES = 50
 
 without_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -29,7 +30,7 @@ without_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="need
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
-    make_images(folder, 2000)
+    make_images(folder, MANY)
     return folder
 
 
@@ -55,7 +56,7 @@ def is_alive(process: psutil.Process) -> bool:
 def test_kills(format: str, small_weights: Path, many: Path, tmp_path: Path) -> None:
     case = Case(format, small_weights, many, tmp_path / "work")
     reference, paths, seconds = undisturbed(case)
-    assert len(paths) == len(set(paths)) == 2000
+    assert len(paths) == len(set(paths)) == MANY
     killed, finished = kill_and_continue(case, reference, 20, random.Random(1), seconds)
     assert killed == 20
     assert finished >= 1
@@ -91,9 +92,9 @@ def test_signals_commit_what_is_done(
     begun = (case.folder / "run.json").read_bytes()
     done = int(told[1].replace(b",", b""))
     assert f'"inputs": {done},'.encode() in begun  # all of it counts, not the last commit alone
-    assert done < 2000
+    assert done < MANY
     case.finish()
-    assert len(set(case.paths())) == 2000
+    assert len(set(case.paths())) == MANY
 
 
 @without_strace
