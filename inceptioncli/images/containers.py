@@ -33,7 +33,7 @@ def bytes_missing(data: bytes, image_format: str) -> int:
             end += 12 + int.from_bytes(data[end : end + 4], "big")
         if name != b"IEND":
             end = max(end, len(data)) + 12
-    elif image_format == "AVIF":
+    elif image_format in ("AVIF", "HEIF"):
         # ISO base media: a run of boxes, each of which begins with its size (14496-12, 4.2). A
         # size below 8 stands for the file's end or for 64 bits, and says nothing here.
         while end < len(data) and (size := int.from_bytes(data[end : end + 4], "big")) >= 8:

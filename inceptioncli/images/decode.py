@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import math
@@ -132,9 +133,21 @@ def _picture(
 def _open(data: bytes, image_format: str) -> Image.Image:
     if image_format in _PLUGINS:
         importlib.import_module(f"PIL.{_PLUGINS[image_format]}")
+    elif image_format == "HEIF":
+        _register_heif()
     image: Image.Image = Image.open(io.BytesIO(data), formats=[image_format])
     check_pixels(image.width, image.height)
     return image
+
+
+@functools.cache
+def _register_heif() -> None:
+    import pillow_heif
+
+    # The picture alone; a worker has one core.
+    pillow_heif.register_heif_opener(
+        thumbnails=False, depth_images=False, aux_images=False, decode_threads=1
+    )
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

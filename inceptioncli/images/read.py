@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import select
 import stat
 import sys
 
 from inceptioncli.errors import ImageError
-from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
+from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, HEIF_PLUGIN, identify
 from inceptioncli.records import STDIN, Failure
 
 # No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
@@ -104,6 +105,12 @@ def allowed_format(head: bytes | bytearray) -> str:
     if not signature.allowed:
         raise ImageError(
             "unsupported_format", f"{signature.format} images are not supported; {expected}"
+        )
+    if signature.extra and importlib.util.find_spec(HEIF_PLUGIN) is None:
+        raise ImageError(
+            "unsupported_format",
+            f"{signature.format} images need a decoder: pip install "
+            f"'inceptioncli[{signature.extra}]'",
         )
     return signature.format
 

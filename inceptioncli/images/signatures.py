@@ -9,15 +9,21 @@ HEAD_BYTES = 32
 
 
 class Signature(NamedTuple):
-    """A format: Pillow's name for it, or for one that we refuse its common name."""
+    """A format: Pillow's name for it, or for one that we refuse its common name.
+
+    ``extra`` is that of this package which brings the decoder, if Pillow has none of its own.
+    """
 
     format: str
     allowed: bool
     pattern: re.Pattern[bytes]
+    extra: str | None = None
 
 
-def _signature(format: str, pattern: bytes, *, allowed: bool = True) -> Signature:
-    return Signature(format, allowed, re.compile(pattern, re.DOTALL))
+def _signature(
+    format: str, pattern: bytes, *, allowed: bool = True, extra: str | None = None
+) -> Signature:
+    return Signature(format, allowed, re.compile(pattern, re.DOTALL), extra)
 
 
 # Allowed formats have decoders that are fuzzed and kept; the others are known only so that a
@@ -30,7 +36,7 @@ SIGNATURES = (
     _signature("WEBP", rb"RIFF.{4}WEBP"),
     _signature("TIFF", rb"II[*+]\0|MM\0[*+]"),
     _signature("AVIF", rb".{4}ftyp(avif|avis|mif1.{4}.*avif)"),
-    _signature("HEIF", rb".{4}ftyp(hei[cmsx]|hev[cmx]|mif1|msf1)", allowed=False),
+    _signature("HEIF", rb".{4}ftyp(hei[cmsx]|hev[cmx]|mif1|msf1)", extra="heif"),
     _signature("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", allowed=False),
     _signature("JPEG 2000", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", allowed=False),
     _signature("Photoshop", rb"8BPS\0[\1\2]", allowed=False),
@@ -40,6 +46,7 @@ SIGNATURES = (
 )
 
 ALLOWED_FORMATS = tuple(signature.format for signature in SIGNATURES if signature.allowed)
+HEIF_PLUGIN = "pillow_heif"
 
 
 def identify(head: bytes) -> Signature | None:

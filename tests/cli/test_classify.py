@@ -201,14 +201,14 @@ def bad_inputs(pictures: Path) -> list[tuple[str, str]]:
     whole = (pictures / "a.jpg").read_bytes()
     (pictures / "short.jpg").write_bytes(whole[: len(whole) // 2])
     Image.new("1", (12_000, 8_000)).save(pictures / "bomb.png")
-    (pictures / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (pictures / "photo.jxl").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20))
     codes = {
         "nowhere.jpg": "not_found",
         "text.jpg": "unidentified",
         "empty.jpg": "unidentified",
         "short.jpg": "truncated",
         "bomb.png": "too_many_pixels",
-        "photo.heic": "unsupported_format",
+        "photo.jxl": "unsupported_format",
     }
     return [(str(pictures / name), code) for name, code in codes.items()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ SIZE = 32
 
 def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
+    if image_format == "HEIF":
+        decoding._register_heif()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
@@ -215,7 +218,7 @@ def test_cut_off_images_are_truncated(image_format: str, fraction: float) -> Non
         (b"", "unidentified"),
         (b"this is a text file", "unidentified"),
         (b"<html><body>not found</body></html>", "unidentified"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported_format"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "decode_error"),
         (b"8BPS\0\1\0\0\0\0\0\0\0\3\0\0", "unsupported_format"),
         (b"P6\n2 2\n255\n", "unsupported_format"),
         (b"\x89PNG\r\n\x1a\n" + b"rubbish " * 9, "decode_error"),
@@ -223,6 +226,29 @@ def test_cut_off_images_are_truncated(image_format: str, fraction: float) -> Non
 )
 def test_what_is_no_image_that_we_read(data: bytes, code: str) -> None:
     assert code_of(data) == code
+
+
+def test_heif_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(photo(), "HEIF")
+    assert pixels(data).shape == (SIZE, SIZE, 3)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
+    with pytest.raises(ImageError, match=r"pip install 'inceptioncli\[heif\]'") as caught:
+        decode(data, Decoding(SIZE))
+    assert caught.value.code == "unsupported_format"
+
+
+def test_heif_has_the_right_colours_and_is_upright() -> None:
+    original = photo(640, 480)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+    turned = original.transpose(Image.Transpose.ROTATE_90)
+    data = encoded(turned, "HEIF", quality=95, exif=exif.tobytes())
+    plain = pixels(encoded(original, "PNG"))
+    assert np.abs(pixels(data) - plain).mean() < 3
+    see_through = original.convert("RGBA")
+    see_through.putalpha(0)
+    white = pixels(encoded(see_through, "HEIF", quality=95))
+    assert np.abs(white - 255).max() < 3
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "jpeg"])

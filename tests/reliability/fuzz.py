@@ -18,11 +18,12 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 from benchmarks.memory import watched
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")
 _VARIANTS = {
     "JPEG": ({}, {"progressive": True}),
     "PNG": ({}, {"optimize": True}),
@@ -35,6 +36,7 @@ _HEAD = 16
 
 def seeds() -> list[tuple[str, bytes]]:
     """A few sound images of every format and mode."""
+    pillow_heif.register_heif_opener()
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (24, 32, 4), dtype=np.uint8)
     picture = Image.fromarray(pixels).resize((96, 72))
