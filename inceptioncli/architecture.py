@@ -174,10 +174,27 @@ AUX: tuple[Conv | Pool, ...] = (
     Conv("Conv2d_2a_{}x{}", 768, (5, 5), 1, "VALID", stddev=0.01),
     Conv("Conv2d_2b_1x1", 0, (1, 1), linear=True, stddev=0.001),
 )
-TOP_POOL = Pool("AvgPool_1a_{}x{}", "avg", (8, 8), 1, "VALID")
+# The mean over the whole feature map, as slim has it with ``global_pool=True``, and Keras. slim's
+# default, 8x8, is the same up to 330 pixels; beyond them it leaves more than one position.
+_WHOLE_MAP = (1 << 16, 1 << 16)
+TOP_POOL = Pool("AvgPool_1a_{}x{}", "avg", _WHOLE_MAP, 1, "VALID")
 # Scopes of what depends on the classes: the last convolutions of both heads.
 CLASSIFIERS = (f"{SCOPE}/Logits/Conv2d_1c_1x1/", f"{SCOPE}/{AUX_END_POINT}/Conv2d_2b_1x1/")
 TOP_CONV = Conv("Conv2d_1c_1x1", 0, (1, 1), linear=True)
+
+
+class ImageSizes(NamedTuple):
+    """The smallest and the largest image side."""
+
+    smallest: int
+    largest: int
+
+
+# Below the smallest no feature map is left. The largest is ours: one image takes up to 2 GB and 50
+# times as long as one of 299.
+IMAGE_SIZES = ImageSizes(75, 2048)
+# The aux head leaves one position as long as its pool leaves no more than 5x5.
+AUX_IMAGE_SIZES = ImageSizes(107, 346)
 
 
 @dataclass(frozen=True)
@@ -205,14 +222,17 @@ class Graph:
             )
         if self.classes < 0:
             raise UsageError(f"{self.classes} classes; expected 0 (features only) or more")
+        if self.min_depth < 1:
+            raise UsageError(f"min depth {self.min_depth}; expected 1 or more")
         if self.classes == 0 and self.aux:
             object.__setattr__(self, "aux", False)
-        smallest = 107 if self.aux else 75
-        if self.image_size < smallest:
+        sizes = AUX_IMAGE_SIZES if self.aux else IMAGE_SIZES
+        if not sizes.smallest <= self.image_size <= sizes.largest:
             with_or_without = "with" if self.aux else "without"
+            other = "; without it {} to {}".format(*IMAGE_SIZES) if self.aux else ""
             raise UsageError(
-                f"image size {self.image_size} is too small: {smallest} is the smallest "
-                f"{with_or_without} the aux head" + ("; without it, 75" if self.aux else "")
+                f"image size {self.image_size}; expected {sizes.smallest} to {sizes.largest} "
+                f"{with_or_without} the aux head{other}"
             )
 
     def depth(self, filters: int) -> int:

@@ -124,11 +124,31 @@ def test_small_inputs_shrink_the_aux_kernel_and_its_name(image_size: int, aux_co
     assert names[f"InceptionV3/AuxLogits/{aux_conv}/weights"] == (kernel, kernel, 128, 768)
 
 
-@pytest.mark.parametrize(("smallest", "aux"), [(75, False), (107, True)])
-def test_smallest_inputs(smallest: int, aux: bool) -> None:
-    assert end_point_shapes(Graph(image_size=smallest, aux=aux))["PreLogits"] == (1, 1, 2048)
-    with pytest.raises(UsageError, match=str(smallest)):
-        Graph(image_size=smallest - 1, aux=aux)
+@pytest.mark.parametrize(
+    ("smallest", "largest", "aux"), [(75, 2048, False), (107, 346, True)], ids=["no aux", "aux"]
+)
+def test_smallest_and_largest_inputs(smallest: int, largest: int, aux: bool) -> None:
+    for size in (smallest, largest):
+        shapes = end_point_shapes(Graph(image_size=size, aux=aux))
+        assert shapes["PreLogits"] == (1, 1, 2048)
+        assert shapes["Logits"] == shapes["Predictions"] == (1001,)
+        assert shapes.get("AuxLogits") == ((1001,) if aux else None)
+    for size in (smallest - 1, largest + 1, 0, -5, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match=rf"image size {size}; expected {smallest} to "):
+            Graph(image_size=size, aux=aux)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("aux", [False, True])
+def test_every_size_leaves_one_position(aux: bool) -> None:
+    for size in range(107, 347):
+        shapes = end_point_shapes(Graph(image_size=size, aux=aux, depth_multiplier=0.04))
+        assert {len(shapes[name]) for name in ("Logits", "Predictions")} == {1}
+        assert shapes["PreLogits"][:2] == (1, 1)
+
+
+def test_min_depth_must_be_positive() -> None:
+    with pytest.raises(UsageError, match="min depth 0"):
+        Graph(min_depth=0)
 
 
 def test_initialisers_are_slims() -> None:

@@ -21,7 +21,7 @@ from inceptioncli.summary import Shape, Summary, summarize
     type=click.IntRange(min=1),
     default=299,
     show_default=True,
-    help="Side of the square input; 75 at least, 107 with the aux head.",
+    help="Side of the square input: 75 to 2048, with the aux head 107 to 346.",
 )
 @click.option(
     "--depth-multiplier",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inceptioncli.architecture import AUX_IMAGE_SIZES
 from inceptioncli.choices import MODES, OPTIMIZERS, Mode, Optimizer
 from inceptioncli.cli.options import SharedOption, debug_option
 from inceptioncli.errors import ExitCode
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--image-size",
-    type=click.IntRange(min=107),
+    type=click.IntRange(*AUX_IMAGE_SIZES),
     help="Side of the input, for --mode full --from none.  [default: 299]",
 )
 @click.option(

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Of a worker, beside what all workers share (the packed weights among it): 43 MB measured, 67 with
-# end points, and room for pictures. Weights that each has to pack for itself come on top: 330 MB in
-# all measured with a file of 95 MB.
-_WORKER_BYTES = 150 << 20
+# end points, and room for pictures. Feature maps grow with the image: 223 MB with one of 1024, 793
+# with one of 2048, and 2 GB with all end points. Weights that each has to pack for itself come on
+# top: 330 MB in all measured with a file of 95 MB.
+_WORKER_BYTES = 105 << 20
+_BYTES_PER_PIXEL = 500
 _BYTES_PER_FILE_BYTE = 2.8
 
 
@@ -49,7 +51,7 @@ def prepare(chosen: Chosen, precision: str = "float32", *, offline: bool = False
     with packing.Packer() as packer:
         graph = compiled(chosen, precision, offline=offline, building=packer.start)
         packed = packing.prepare(graph, packer)
-    memory = _WORKER_BYTES
+    memory = _WORKER_BYTES + _BYTES_PER_PIXEL * graph.model.graph.image_size**2
     if packed is None:
         memory += int(_BYTES_PER_FILE_BYTE * graph.path.stat().st_size)
     return Ready(

@@ -52,14 +52,23 @@ def test_tables_for_people(run: Run) -> None:
     assert layers.count("InceptionV3/") == 98
 
 
+def test_sizes_from_331_on(run: Run) -> None:
+    model = json.loads(run("model", "--json", "--no-aux", "--image-size", "512").stdout)
+    shapes = {end["name"]: end["shape"] for end in model["end_points"]}
+    assert shapes["Mixed_7c"] == [14, 14, 2048]
+    assert shapes["PreLogits"] == [1, 1, 2048]
+    assert shapes["Logits"] == shapes["Predictions"] == [1001]
+
+
 def test_impossible_graphs_are_one_line_errors(run: Run) -> None:
     for options, message in (
-        (["--image-size", "74", "--no-aux"], "Error: image size 74 is too small: 75 is"),
-        (["--image-size", "106"], "Error: image size 106 is too small: 107 is"),
+        (["--image-size", "74", "--no-aux"], "Error: image size 74; expected 75 to 2048 without"),
+        (["--image-size", "347"], "expected 107 to 346 with the aux head; without it 75 to 2048"),
+        (["--image-size", "106"], "Error: image size 106; expected 107 to 346 with"),
         (["--depth-multiplier", "0"], "Error: depth multiplier 0.0 is not greater than 0"),
     ):
         done = run("model", *options)
         assert done.returncode == 2
-        assert done.stderr.startswith(message)
+        assert message in done.stderr
         assert done.stderr.count("\n") == 1
         assert done.stdout == ""

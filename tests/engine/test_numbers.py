@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from inceptioncli.engine.base import Engine
 from inceptioncli.engine.compile import compiled
 from inceptioncli.engine.litert import LiteRTEngine
 from inceptioncli.engine.tensorflow import TensorFlowEngine
-from inceptioncli.weights import collection
+from inceptioncli.weights import collection, formats
+from inceptioncli.weights.formats.own import write_safetensors
 from tests.oracles import keras as keras_oracle
 from tests.oracles.slim import SlimFiles
 
@@ -67,6 +69,27 @@ def test_equals_keras_through_the_published_layout(keras_engine: Engine, keras_m
             assert values.max() > 0.05  # A flat distribution would prove nothing.
         else:
             assert_close(ours[name].reshape(values.shape), values, name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_equals_keras_where_the_last_map_is_larger_than_8x8(
+    keras_model: Any, published_file: Path, tmp_path: Path, engine: str
+) -> None:
+    import keras
+
+    size = 400
+    model = keras.applications.InceptionV3(weights=None, input_shape=(size, size, 3))
+    model.set_weights(keras_model.get_weights())
+    weights = formats.read(published_file)
+    larger = replace(weights.model, graph=replace(weights.model.graph, image_size=size))
+    write_safetensors(tmp_path / "400.safetensors", replace(weights, model=larger))
+    images = np.random.default_rng(5).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+    theirs = keras_oracle.end_points(model, images / np.float32(127.5) - 1)
+    assert theirs["Mixed_7c"].shape == (1, 11, 11, 2048)
+    ours = open_engine(engine, tmp_path / "400.safetensors").run(images, list(theirs))
+    for name, values in theirs.items():
+        assert_close(ours[name].reshape(values.shape), values, name)
+    assert np.abs(ours["Predictions"] - theirs["Predictions"]).max() < 1e-5
 
 
 def test_equals_slim_through_its_checkpoint(slim_engine: Engine, slim_files: SlimFiles) -> None:
