@@ -64,7 +64,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     if path.suffix.lower() == ".json":
         return _from_json(text, path)
     if text.lstrip().startswith(("[", "{")):
-        with contextlib.suppress(json.JSONDecodeError):  # A name may begin so, too.
+        with contextlib.suppress(json.JSONDecodeError, RecursionError):  # A name may begin so, too.
             json.loads(text)
             return _from_json(text, path)
     labels = [_from_line(line) for line in text.splitlines() if line.strip()]
@@ -103,7 +103,7 @@ def _from_line(line: str) -> Label:
 def _from_json(text: str, path: Path) -> tuple[Label, ...]:
     try:
         data = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise LabelsError(f"{path}: not valid JSON: {error}") from error
     if isinstance(data, dict):
         try:

@@ -71,3 +71,10 @@ def test_missing_label_file(tmp_path: Path) -> None:
 def test_counts_must_agree() -> None:
     with pytest.raises(LabelsError, match=r"2 labels, but the model has 3.*background"):
         check_count(default_labels(2), 3, "labels.txt")
+
+
+def test_json_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(LabelsError, match="not valid JSON: maximum recursion"):
+        read_labels(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inceptioncli.architecture import Graph
 from inceptioncli.labels import Label, check_count, check_text, default_labels
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
+
+T = TypeVar("T")
+_KINDS: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
 
 
 @dataclass(frozen=True)
@@ -71,29 +81,59 @@ class Model:
         """Reads back what `to_metadata` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: something is missing or of the wrong kind.
+            KeyError, TypeError, ValueError, InceptionError: something is missing, of the wrong
+                kind, or of a network or labels that there can't be.
         """
-        fields = {name: json.loads(value) for name, value in metadata.items()}
-        if fields["inceptioncli"] > FORMAT_VERSION:
-            raise ValueError(f"written by a newer inceptioncli (format {fields['inceptioncli']})")
-        crop = float(fields["crop"])
+        fields = {name: _parsed(name, text) for name, text in metadata.items()}
+        version = _of(int, fields, "inceptioncli")
+        if version > FORMAT_VERSION:
+            raise ValueError(f"written by a newer inceptioncli (format {version})")
+        crop = _of(float, fields, "crop")
         if not 0 < crop <= 1:
             raise ValueError(f"crop {crop} is not in (0, 1]")
-        return cls(
-            graph=Graph(
-                image_size=int(fields["image_size"]),
-                classes=int(fields["num_classes"]),
-                depth_multiplier=float(fields["depth_multiplier"]),
-                min_depth=int(fields["min_depth"]),
-                aux=bool(fields["aux"]),
-            ),
-            labels=tuple(Label(entry["id"], str(entry["label"])) for entry in fields["classes"]),
-            label_offset=int(fields["label_offset"]),
-            crop=crop,
-            source=str(fields["source"]),
-            source_sha256=str(fields["source_sha256"]),
-            training=fields.get("training"),
+        graph = Graph(
+            image_size=_of(int, fields, "image_size"),
+            classes=_of(int, fields, "num_classes"),
+            depth_multiplier=_of(float, fields, "depth_multiplier"),
+            min_depth=_of(int, fields, "min_depth"),
+            aux=_of(bool, fields, "aux"),
         )
+        offset = _of(int, fields, "label_offset")
+        if not 0 <= offset <= graph.classes:
+            raise ValueError(f"label_offset {offset} is none of the {graph.classes} classes")
+        return cls(
+            graph=graph,
+            labels=tuple(map(_label, _of(list, fields, "classes"))),
+            label_offset=offset,
+            crop=crop,
+            source=_of(str, fields, "source"),
+            source_sha256=_of(str, fields, "source_sha256"),
+            training=_of(dict, fields, "training") if fields.get("training") else None,
+        )
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is no JSON that can be read: {error}") from error
+
+
+def _of(kind: type[T], fields: Mapping[str, Any], name: str) -> T:
+    """A field of exactly this kind; in JSON a whole number may stand for a float."""
+    value = fields[name]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise TypeError(f"{name} is {value!r:.40}; expected {_KINDS[kind]}")
+    return value
+
+
+def _label(entry: Any) -> Label:
+    match entry:
+        case {"id": str() | None as wordnet_id, "label": str(name)}:
+            return Label(wordnet_id, name)
+    raise TypeError(f'a class is {entry!r:.40}; expected {{"id": text or null, "label": text}}')
 
 
 @dataclass(frozen=True)

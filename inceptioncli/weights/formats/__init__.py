@@ -7,6 +7,7 @@ nothing in a file is ever executed.
 from __future__ import annotations
 
 import glob
+import math
 import struct
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from inceptioncli.architecture import Graph
 from inceptioncli.errors import WeightsError
 from inceptioncli.summary import Shape, variables
-from inceptioncli.weights.formats.found import Found, FoundVariables, graph_of
+from inceptioncli.weights.formats.found import GZIP_MAGIC, Found, FoundVariables, graph_of, reason
 from inceptioncli.weights.model import Model, Weights
 from inceptioncli.weights.registry import Layout
 
@@ -29,8 +30,12 @@ KNOWN_LAYOUTS = (
     "(or a .tar.gz with one of the two), or a .safetensors made by inceptioncli"
 )
 
+# Twice as many as InceptionV3 has take 256 MB. More of them must be in the file, of which float16
+# packed by gzip takes a byte or two for each.
+_FREE_VALUES = 1 << 26
+_VALUES_PER_BYTE = 4
+
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 # The last eight bytes of a LevelDB table: V1 checkpoints and V2 index files are such tables.
 _TABLE_MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
@@ -75,7 +80,7 @@ def identify(path: Path) -> Layout:
         return "keras"
     if tail == _TABLE_MAGIC:
         return "slim-checkpoint"
-    if head.startswith(_GZIP_MAGIC):
+    if head.startswith(GZIP_MAGIC):
         from inceptioncli.weights.formats.archive import archived_layout
 
         return archived_layout(path)
@@ -155,15 +160,22 @@ def _checked_arrays(
                 f"{path}: {_called(name, found)} has shape {_show(found[name].shape)}; "
                 f"expected {_show(shape)}"
             )
+    _check_memory(expected, path)
     arrays = {}
     for name in expected:
         try:
-            array = np.asarray(found[name].read(), dtype=np.float32)
+            stored = found[name].read()
         except Exception as error:  # Each library has its own exceptions for damage.
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
-                f"{path}: {_called(name, found)} can't be read; the file is damaged ({reason})"
+                f"{path}: {_called(name, found)} can't be read; the file is damaged "
+                f"({reason(error)})"
             ) from error
+        if stored.dtype.kind != "f" and stored.dtype.name != "bfloat16":
+            raise WeightsError(
+                f"{path}: {_called(name, found)} is of {stored.dtype}; expected an array of floats"
+            )
+        with np.errstate(over="ignore"):  # Of float64; looked for below.
+            array = np.asarray(stored, dtype=np.float32)
         if not np.isfinite(array).all():
             raise WeightsError(
                 f"{path}: {_called(name, found)} holds NaN or infinite values; "
@@ -175,6 +187,19 @@ def _checked_arrays(
             )
         arrays[name] = array
     return arrays
+
+
+def _check_memory(shapes: Mapping[str, Shape], path: Path) -> None:
+    """Raises WeightsError for a small file of a huge network.
+
+    In some layouts one value can stand for many.
+    """
+    values = sum(math.prod(shape) for shape in shapes.values())
+    size = sum(file.stat().st_size for file in files_of(path))
+    if values > max(_FREE_VALUES, _VALUES_PER_BYTE * size):
+        raise WeightsError(
+            f"{path}: {values:,} values in a file of {size:,} bytes; expected one that holds them"
+        )
 
 
 def _called(name: str, found: FoundVariables) -> str:

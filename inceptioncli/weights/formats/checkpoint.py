@@ -11,8 +11,8 @@ from typing import Any
 
 from inceptioncli.errors import WeightsError
 from inceptioncli.noise import native_stderr_hidden
-from inceptioncli.weights.formats.archive import is_archive, members
-from inceptioncli.weights.formats.found import Found, Variable, is_slim_variable
+from inceptioncli.weights.formats.archive import is_archive, unpack_checkpoint
+from inceptioncli.weights.formats.found import Found, Variable, damaged, is_slim_variable
 
 
 def checkpoint_prefix(path: Path) -> Path | None:
@@ -35,9 +35,8 @@ def open_checkpoint(path: Path) -> Iterator[Found]:
         try:
             reader = tf.train.load_checkpoint(str(checkpoint_prefix(file) or file))
             shapes = reader.get_variable_to_shape_map()
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"{path}: damaged checkpoint ({reason})") from error
+        except Exception as error:  # Of any kind, for damage.
+            raise damaged(path, "checkpoint", error) from error
         yield Found(
             {
                 name: Variable(name, tuple(shape), partial(reader.get_tensor, name))
@@ -67,11 +66,4 @@ def _unpacked(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="inceptioncli-") as folder:
-        for name, content in members(path, "slim-checkpoint"):
-            try:
-                Path(folder, name).write_bytes(content)
-            except OSError as error:
-                raise WeightsError(
-                    f"{path}: cannot be unpacked in {folder}: {error.strerror or error}"
-                ) from error
-        yield min(Path(folder).iterdir(), key=lambda file: (file.suffix != ".index", file.name))
+        yield unpack_checkpoint(path, Path(folder))

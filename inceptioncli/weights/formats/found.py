@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inceptioncli.architecture import AUX_END_POINT, SCOPE, Graph
-from inceptioncli.errors import WeightsError
+from inceptioncli.errors import UsageError, WeightsError
 from inceptioncli.summary import Shape, convolutions
 from inceptioncli.weights.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Variable(NamedTuple):
@@ -27,17 +30,21 @@ class Variable(NamedTuple):
 FoundVariables = Mapping[str, Variable]
 
 
-def damaged(path: Path, what: str, error: Exception) -> WeightsError:
-    """The error for a damaged file, from a library's own, of which only the first line is told."""
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return WeightsError(f"{path}: damaged {what} ({reason})")
-
-
 class Found(NamedTuple):
     """Variables by slim name, and the model when the file itself tells which it is."""
 
     variables: FoundVariables
     model: Model | None = None
+
+
+def reason(error: Exception) -> str:
+    """What a library says of damage, in one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def damaged(path: Path, what: str, error: Exception) -> WeightsError:
+    """The error for a damaged file, from a library's own."""
+    return WeightsError(f"{path}: damaged {what} ({reason(error)})")
 
 
 # A checkpoint does not say which image size its aux head was made for, but the name of its
@@ -48,7 +55,7 @@ _BY_CLASS = tuple(
     for scope in ("Logits/Conv2d_1c_1x1", f"{AUX_END_POINT}/Conv2d_2b_1x1")
     for leaf in ("weights", "biases")
 )
-_AUX_CONV = re.compile(rf"{SCOPE}/{AUX_END_POINT}/Conv2d_2a_(\d+)x\d+/weights")
+_AUX_CONV = re.compile(rf"{SCOPE}/{AUX_END_POINT}/Conv2d_2a_(\d)x\d/weights")
 
 
 def is_slim_variable(name: str, path: Path) -> bool:
@@ -68,7 +75,7 @@ def graph_of(found: Found, path: Path) -> Graph:
     """The graph whose variables these are, as far as names and shapes tell.
 
     Raises:
-        WeightsError: they are no InceptionV3's at all.
+        WeightsError: they are no InceptionV3's at all, or of a network that slim doesn't have.
     """
     shapes = {name: variable.shape for name, variable in found.variables.items()}
     full = convolutions(Graph())
@@ -79,19 +86,20 @@ def graph_of(found: Found, path: Path) -> Graph:
             "these are another network's weights, or of another layout"
         )
     has_aux = any(name.startswith(f"{SCOPE}/{AUX_END_POINT}/") for name in shapes)
-    return Graph(
-        image_size=_aux_image_size(shapes) if has_aux else 299,
-        # Any of a classifier's variables shows that there is one; those that lack are missed later.
-        classes=next((shapes[name][-1] for name in _BY_CLASS if shapes.get(name)), 0),
-        depth_multiplier=_depth_multiplier(
-            [
-                (conv.filters, shapes[f"{conv.scope}/weights"][-1])
-                for conv in known
-                if not conv.linear
-            ]
-        ),
-        aux=has_aux,
-    )
+    # Any of a classifier's variables shows that there is one; those that lack are missed later.
+    classes = next((shapes[name][-1] for name in _BY_CLASS if shapes.get(name)), 0)
+    filters = [
+        (conv.filters, shapes[f"{conv.scope}/weights"][-1]) for conv in known if not conv.linear
+    ]
+    try:
+        return Graph(
+            image_size=_aux_image_size(shapes) if has_aux else 299,
+            classes=classes,
+            depth_multiplier=_depth_multiplier(filters),
+            aux=has_aux,
+        )
+    except UsageError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def _depth_multiplier(filters: list[tuple[int, int]]) -> float:
@@ -101,7 +109,7 @@ def _depth_multiplier(filters: list[tuple[int, int]]) -> float:
     """
     ratios = sorted({found / nominal for nominal, found in filters})
     rounded = [round(ratio, digits) for digits in (1, 2, 3) for ratio in ratios]
-    candidates = [ratio for ratio in (1.0, *rounded, *ratios) if ratio > 0]
+    candidates = [ratio for ratio in (1.0, *rounded, *ratios) if 0 < ratio < 1000]
 
     def explained(multiplier: float) -> int:
         graph = Graph(depth_multiplier=multiplier)

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from inceptioncli.errors import WeightsError
 from inceptioncli.weights.formats import graphdef
-from inceptioncli.weights.formats.archive import is_archive, members
-from inceptioncli.weights.formats.found import Found, Variable, is_slim_variable
+from inceptioncli.weights.formats.archive import frozen_graph, is_archive
+from inceptioncli.weights.formats.found import Found, Variable, damaged, is_slim_variable
 
 # Protocol buffers can't be larger.
 _LARGEST_BYTES = 1 << 31
@@ -26,7 +25,7 @@ def open_frozen_graph(path: Path) -> Iterator[Found]:
     try:
         constants = graphdef.constants(memoryview(_content(path)))
     except ValueError as error:
-        raise WeightsError(f"{path}: damaged frozen graph ({error})") from error
+        raise damaged(path, "frozen graph", error) from error
     yield Found(
         {
             name: Variable(name, constant.shape, partial(graphdef.array, constant))
@@ -39,8 +38,7 @@ def open_frozen_graph(path: Path) -> Iterator[Found]:
 def _content(path: Path) -> bytes:
     """The graph's bytes. All arrays will be views of them, so they are the only copy."""
     if is_archive(path):
-        for _, content in members(path, "slim-frozen"):
-            return content
+        return frozen_graph(path)
     if path.stat().st_size > _LARGEST_BYTES:
         raise ValueError(f"{path.stat().st_size:,} bytes are more than a graph can have")
     return path.read_bytes()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,7 @@ _TYPES = {
 }
 # No GraphDef is larger. But one value can stand for all, so a few bytes can ask for any memory.
 _LARGEST_ARRAY_BYTES = 1 << 31
+_MOST_SIDES = 8
 
 # How a field's value is written: as a varint, after its length, or in so many bytes.
 _VARINT = 0
@@ -63,9 +65,7 @@ def constants(graph: memoryview) -> dict[str, Constant]:
         for attribute in _values(node, 5):
             if bytes(_last(attribute, 1)) == b"value":
                 tensor = _last(_last(attribute, 2), 8)
-                sides = _values(_last(tensor, 2), 2)
-                shape = tuple(_size(_last(side, 1)) for side in sides)
-                found[bytes(_last(node, 1)).decode()] = Constant(shape, tensor)
+                found[bytes(_last(node, 1)).decode()] = Constant(_shape(tensor), tensor)
     return found
 
 
@@ -157,6 +157,13 @@ def _varint_end(message: memoryview, start: int) -> int:
 def _integer(varint: memoryview) -> int:
     """A varint's value: seven bits of each byte, the lowest first."""
     return sum((byte & 127) << 7 * place for place, byte in enumerate(varint))
+
+
+def _shape(tensor: memoryview) -> Shape:
+    sides = list(islice(_values(_last(tensor, 2), 2), _MOST_SIDES + 1))
+    if len(sides) > _MOST_SIDES:
+        raise ValueError(f"a tensor with more than {_MOST_SIDES} sides")
+    return tuple(_size(_last(side, 1)) for side in sides)
 
 
 def _size(varint: memoryview) -> int:

@@ -16,8 +16,10 @@ from safetensors.numpy import save_file
 
 from inceptioncli.errors import InceptionError, WeightsError
 from inceptioncli.files import cannot_write, replacing
-from inceptioncli.weights.formats.found import Found, Variable
+from inceptioncli.weights.formats.found import Found, Variable, damaged
 from inceptioncli.weights.model import Model, Weights
+
+_FLOATS = ("F16", "F32", "F64")
 
 
 @contextmanager
@@ -29,8 +31,8 @@ def open_safetensors(path: Path) -> Iterator[Found]:
     """
     try:
         file: Any = safe_open(path, framework="numpy")
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: damaged safetensors file ({error})") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise damaged(path, "safetensors file", error) from error
     with file:
         try:
             model = Model.from_metadata(file.metadata() or {})
@@ -39,17 +41,19 @@ def open_safetensors(path: Path) -> Iterator[Found]:
                 f"{path}: metadata field {error} is missing; expected a file made by "
                 "`inceptioncli weights convert` or `inceptioncli train`"
             ) from error
-        except (TypeError, ValueError, InceptionError) as error:
+        except (TypeError, ValueError, OverflowError, InceptionError) as error:
             raise WeightsError(f"{path}: wrong metadata ({error})") from error
-        yield Found(
-            {
-                name: Variable(
-                    name, tuple(file.get_slice(name).get_shape()), partial(file.get_tensor, name)
-                )
-                for name in file.keys()  # noqa: SIM118 - not a mapping
-            },
-            model,
+        names = file.keys()
+        yield Found({name: _variable(file, name, path) for name in names}, model)
+
+
+def _variable(file: Any, name: str, path: Path) -> Variable:
+    stored = file.get_slice(name)
+    if stored.get_dtype() not in _FLOATS:
+        raise WeightsError(
+            f"{path}: {name} is of {stored.get_dtype()}; expected one of {', '.join(_FLOATS)}"
         )
+    return Variable(name, tuple(stored.get_shape()), partial(file.get_tensor, name))
 
 
 def write_safetensors(path: Path, weights: Weights, *, dtype: str = "float32") -> None:
