@@ -108,6 +108,8 @@ class TensorFlowGraph(tf.Module):  # type: ignore[misc]  # TensorFlow has no typ
 class TensorFlowEngine:
     """Runs the graph with TensorFlow on one device.
 
+    In float32 it turns TensorFloat-32 off, for the whole process.
+
     Args:
         weights: the model and its arrays.
         device: ``cpu``, ``gpu`` or ``gpu:N``.
@@ -125,6 +127,10 @@ class TensorFlowEngine:
 
     def __init__(self, weights: Weights, device: str, precision: str = "float32") -> None:
         require_device(device)
+        if precision == "float32":
+            # Of TensorFlow's float32, Ampere and later keep 10 bits of 23 (TensorFloat-32) unless
+            # told otherwise. It can only be told for the whole process.
+            tf.config.experimental.enable_tensor_float_32_execution(False)
         self.graph = weights.model.graph
         self._device = device
         self._module = TensorFlowGraph(weights, device, PRECISIONS[precision])

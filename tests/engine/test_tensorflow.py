@@ -25,6 +25,18 @@ def test_what_is_ready_stays_in_this_process(small_weights: Path) -> None:
     assert layout.choose(None, ready.memory).workers >= 1
 
 
+@pytest.mark.parametrize(("precision", "left"), [("float32", False), ("bfloat16", True)])
+def test_float32_is_no_tensor_float_32(small_weights: Path, precision: str, left: bool) -> None:
+    """Which lower precisions don't use, so that it is left to the host program."""
+    enable = tf.config.experimental.enable_tensor_float_32_execution
+    enable(True)
+    try:
+        tensorflow.prepare(collection.choose(str(small_weights)), "cpu", precision)
+        assert tf.config.experimental.tensor_float_32_execution_enabled() is left
+    finally:
+        enable(True)
+
+
 def test_a_batch_that_the_device_does_not_hold_is_halved(
     small_weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
