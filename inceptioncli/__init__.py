@@ -18,13 +18,14 @@ from inceptioncli.version import __version__
 if TYPE_CHECKING:
     from inceptioncli.classifier import Classifier, load
     from inceptioncli.errors import InceptionError
-    from inceptioncli.records import Failure, Prediction, Record
+    from inceptioncli.records import Failure, FileStamp, Prediction, Record
     from inceptioncli.runs.values import Batch, Summary
 
 __all__ = [
     "Batch",
     "Classifier",
     "Failure",
+    "FileStamp",
     "InceptionError",
     "Prediction",
     "Record",
@@ -40,6 +41,7 @@ _HOMES = {
     "Summary": "inceptioncli.runs.values",
     "InceptionError": "inceptioncli.errors",
     "Failure": "inceptioncli.records",
+    "FileStamp": "inceptioncli.records",
     "Prediction": "inceptioncli.records",
     "Record": "inceptioncli.records",
 }

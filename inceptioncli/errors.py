@@ -4,6 +4,7 @@ Every message is one line: what was found, what was expected, what to do.
 """
 
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -60,15 +61,19 @@ class OutputError(InceptionError):
 class ImageError(InceptionError):
     """One input that is no usable image; costs one record, not the run.
 
-    ``code`` is one of `records.FAILURE_CODES`.
+    Attributes:
+        code: one of `records.FAILURE_CODES`.
+        message: a line for people.
+        file: the `records.FileStamp` of what was read; None for what is no file.
     """
 
     exit_code = ExitCode.NONE_OK
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)  # Both, or it could not be pickled.
+    def __init__(self, code: str, message: str, file: Any = None) -> None:
+        super().__init__(code, message, file)  # All, or they would be lost when it is pickled.
         self.code = code
         self.message = message
+        self.file = file
 
     def __str__(self) -> str:
         return self.message

@@ -18,6 +18,7 @@ from PIL import Image
 
 import inceptioncli
 from inceptioncli.errors import ImageError, LabelsError, UsageError, WeightsError
+from inceptioncli.records import utc
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Weights
 from tests.conftest import SMALL_GRAPH, random_weights
@@ -67,6 +68,7 @@ def test_features(classifier: inceptioncli.Classifier, pictures: Path) -> None:
 def test_images_come_in_many_forms(classifier: inceptioncli.Classifier, pictures: Path) -> None:
     path = pictures / "b.png"
     (expected,) = classifier.classify(path)
+    assert expected.file == (path.stat().st_size, utc(path.stat().st_mtime_ns))
     image = Image.open(path)
     pixels = np.asarray(image)
 
@@ -88,12 +90,13 @@ def test_images_come_in_many_forms(classifier: inceptioncli.Classifier, pictures
         ([("its name", image)], "its name"),
         ((each for each in [("its name", path.read_bytes())]), "its name"),
     ]
-    for images, name in forms:
+    for number, (images, name) in enumerate(forms):
         (record,) = classifier.classify(images)
-        assert record == expected._replace(path=name), images
-    with path.open("rb") as file:
-        (record,) = classifier.classify(file)
-    assert record == expected
+        file = expected.file if number < 2 else None  # of a path
+        assert record == expected._replace(path=name, file=file), images
+    with path.open("rb") as content:
+        (record,) = classifier.classify(content)
+    assert record == expected._replace(file=None)
     mixed = [str(path), pixels, ("x", path.read_bytes()), pictures]
     assert [record.path for record in classifier.classify(mixed)][:3] == [str(path), "-", "x"]
     found = classifier.features([pixels, image], "Logits")["Logits"]

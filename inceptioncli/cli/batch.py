@@ -12,16 +12,15 @@ import click
 from inceptioncli.choices import TIMEOUT_S
 from inceptioncli.cli.options import collected
 from inceptioncli.cli.progress import Progress
-from inceptioncli.errors import ExitCode, OutputError
+from inceptioncli.errors import ExitCode, OutputError, TooManyFailuresError
 from inceptioncli.records import Record
-from inceptioncli.runs.values import Batch
+from inceptioncli.runs.values import Batch, Summary
 from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
     from inceptioncli.images.inputs import Inputs
     from inceptioncli.output.streams import StreamWriter
     from inceptioncli.runs.run import Run
-    from inceptioncli.runs.values import Summary
 
 
 def _check_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -54,10 +53,20 @@ batch_options = collected(
     click.option("--overwrite", is_flag=True, help="Start anew, whatever the output holds."),
     click.option("--retry-errors", is_flag=True, help="Try the failures in the output again."),
     click.option(
+        "--retry-changed",
+        is_flag=True,
+        help="Do the results in the output again whose files have changed since.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Failures that are in the output from before count for the exit code, too.",
+    ),
+    click.option(
         "--max-errors",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Stop when more than N images have failed.",
+        help="Stop when more than N images have failed in this run.",
     ),
 )
 
@@ -101,15 +110,17 @@ def work_through(
                 progress.show(run.output.ledger.counts)
             else:
                 progress.refresh()
-    return _summarize(run.summary)
+    if told := _told(run.summary, kept=run.output.kept):
+        click.echo(told, err=True)
+    return run.summary.exit_code
 
 
 @contextlib.contextmanager
 def _continuable(run: Run, name: str, batch: Batch) -> Iterator[None]:
-    """When the run is interrupted, says what is kept and how to go on."""
+    """When the run ends early, says what is kept and how to go on."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, OutputError):
+    except (KeyboardInterrupt, SystemExit, OutputError, TooManyFailuresError):
         count = run.output.ledger.committed
         told = f"{printable(name)}: {count:,} record{'' if count == 1 else 's'}; the same command "
         told += "without --overwrite continues" if batch.overwrite else "continues"
@@ -117,10 +128,26 @@ def _continuable(run: Run, name: str, batch: Batch) -> Iterator[None]:
         raise
 
 
-def _summarize(summary: Summary) -> ExitCode:
+def _told(summary: Summary, *, kept: bool) -> str:
+    """The last line: what the run did, and what of what was there before deserves a word."""
+    parts = []
     if summary.failed:
         named = ", ".join(f"{count} {code}" for code, count in summary.failures.items())
-        click.echo(f"{summary.ok} ok, {summary.failed} failed ({named})", err=True)
-    elif not summary.ok:
-        click.echo("no images found", err=True)
-    return summary.exit_code
+        new = summary.ok + summary.failed
+        parts.append(f"{new} new: {summary.ok} ok, {summary.failed} failed ({named})")
+    elif summary.ok and kept:
+        parts.append(f"{summary.ok} new: {summary.ok} ok")
+    elif summary == Summary(0, {}, strict=summary.strict):
+        return "no images found"
+    if summary.older_failed == 1:
+        parts.append("1 older failure, --retry-errors tries it again")
+    elif summary.older_failed:
+        parts.append(f"{summary.older_failed} older failures, --retry-errors tries them again")
+    if summary.changed == 1:
+        parts.append("1 older result whose file has changed, --retry-changed does it again")
+    elif summary.changed:
+        told = "older results whose files have changed, --retry-changed does them again"
+        parts.append(f"{summary.changed} {told}")
+    if parts and not (summary.ok or summary.failed):
+        parts.insert(0, "nothing new")
+    return "; ".join(parts)

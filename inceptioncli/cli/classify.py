@@ -83,9 +83,9 @@ def classify(
     input. Results go to standard output, each as soon as it is there, or to a file, which the same
     command continues after any interruption; all else goes to standard error.
 
-    Exit codes: 0 all images classified; 2 usage; 3 some failed; 4 none could be classified;
-    5 weights missing or wrong; 6 output or cache can't be written; 7 the output belongs to another
-    run; 8 more failures than --max-errors.
+    Exit codes, of this run: 0 all that was new is classified; 2 usage; 3 some failed; 4 there is no
+    result at all, neither of this run nor in its output; 5 weights missing or wrong; 6 output or
+    cache can't be written; 7 the output belongs to another run; 8 more failures than --max-errors.
     """
     inputs = named.open()
     _check_outputs(format, output, dump, dump_dir, batch)
@@ -128,8 +128,9 @@ def _check_outputs(
 ) -> None:
     if bool(dump) != (dump_dir is not None):
         raise click.UsageError("--dump END_POINT and --dump-dir DIR go together.")
-    if batch.retry_errors and output is None:
-        raise click.UsageError("--retry-errors goes with --output.")
+    for name in ("retry_errors", "retry_changed"):
+        if getattr(batch, name) and output is None:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --output.")
     if batch.overwrite and output is None and dump_dir is None:
         raise click.UsageError("--overwrite goes with --output or --dump-dir.")
     if output is None and format is not None and format not in STREAM_FORMATS:

@@ -74,9 +74,9 @@ def load_image(path: str, decoding: Decoding) -> Picture:
     Raises:
         ImageError: as `decode`.
     """
-    content = read_file(path)
-    assert content is not None  # However large it is.
-    return decode(content, decoding)
+    found = read_file(path)
+    assert found is not None  # However large it is.
+    return decode(found.content, decoding)
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:

@@ -55,6 +55,11 @@ class Inputs:
             return self._handed_over is not None
         return not stat.S_ISREG(os.fstat(self._listed.fileno()).st_mode)
 
+    @property
+    def all_come(self) -> bool:
+        """Whether every run has all there are; a list or a program may give others each time."""
+        return self._listed is None and self._handed_over is None
+
     def peek(self, count: int) -> int:
         """Looks up to so many inputs up; how many there are of these."""
         missing = max(0, count - len(self._first))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from inceptioncli.records import FileStamp
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -30,7 +32,9 @@ class Picture(NamedTuple):
     Attributes:
         pixels: what the graph takes, ``[size, size, 3]``, RGB in 0..255.
         upright: the whole picture ``[H, W, 3]``, if it was asked for.
+        file: which file it was read from.
     """
 
     pixels: NDArray[np.uint8]
     upright: NDArray[np.uint8] | None = None
+    file: FileStamp | None = None

@@ -7,10 +7,15 @@ import os
 import select
 import stat
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from inceptioncli.errors import ImageError
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, HEIF_PLUGIN, identify
-from inceptioncli.records import STDIN, Failure
+from inceptioncli.records import STDIN, Failure, FileStamp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # No picture within Pillow's limit of pixels has a larger file, uncompressed 16-bit RGBA included.
 _LARGEST_FILE = 1 << 30
@@ -20,7 +25,19 @@ _CHUNK_BYTES = 1 << 20
 NUL_IN_NAME = Failure("not_found", "no file has NUL in its name (is -0 missing?)")
 
 
-def read_file(path: str, most: int | None = None) -> bytes | None:
+class Found(NamedTuple):
+    """What was read.
+
+    Attributes:
+        content: an image file's bytes, or a decoded picture ``[H, W, 3]``.
+        file: which file that was, and when; None for what is none.
+    """
+
+    content: bytes | NDArray[np.uint8]
+    file: FileStamp | None = None
+
+
+def read_file(path: str, most: int | None = None) -> Found | None:
     """Reads a whole image file; nothing beyond its head if that is no image's.
 
     Args:
@@ -31,30 +48,56 @@ def read_file(path: str, most: int | None = None) -> bytes | None:
         ImageError: unreadable, not an image, of a format that is not allowed, or changed while
             it was read.
     """
+    stamp = None
     try:
         # Unbuffered: a large file's content would be put together from two pieces, twice as large.
         with open(path, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
-                return _read_to_end(file.fileno(), None) if most is None else None
+                return Found(_read_to_end(file.fileno(), None)) if most is None else None
             if most is not None and before.st_size > most:
                 return None
+            stamp = FileStamp.of(before)
             allowed_format(file.read(HEAD_BYTES))
             check_size(before.st_size, _LARGEST_FILE)
             file.seek(0)
             data = file.readall()
-            after = os.fstat(file.fileno())
+            after = FileStamp.of(os.fstat(file.fileno()))
+    except ImageError as error:
+        error.file = stamp
+        raise
     except OSError as error:
-        raise ImageError(*failure_to_read(error)) from error
+        raise ImageError(*failure_to_read(error), stamp or stamp_of(path)) from error
     except ValueError as error:
         raise ImageError(*NUL_IN_NAME) from error
     except MemoryError as error:
-        raise ImageError("out_of_memory", "not enough memory to read this file") from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(
-        data
-    ) != after.st_size:
-        raise ImageError("changed_during_read", "the file changed while it was read; try again")
-    return data
+        raise ImageError("out_of_memory", "not enough memory to read this file", stamp) from error
+    if after != stamp or len(data) != after.size:
+        # The first of the two: whoever compares it later sees that the file has changed since.
+        told = "the file changed while it was read; try again"
+        raise ImageError("changed_during_read", told, stamp)
+    return Found(data, stamp)
+
+
+def stamp_of(path: str) -> FileStamp | None:
+    """What a file is like now; None if it is none, or can't be looked at."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return FileStamp.of(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def why_unreadable(path: str) -> Failure | None:
+    """Why a file can't be opened; None if it can, or is no regular file."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        return failure_to_read(error)
+    except ValueError:
+        return NUL_IN_NAME
+    return None
 
 
 def read_stream(path: str, timeout: float | None = None) -> bytes:

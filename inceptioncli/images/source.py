@@ -11,8 +11,16 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from inceptioncli.errors import ImageError
-from inceptioncli.images.read import NUL_IN_NAME, failure_to_read, read_file, read_stream
-from inceptioncli.records import STDIN, Failure
+from inceptioncli.images.read import (
+    NUL_IN_NAME,
+    Found,
+    failure_to_read,
+    read_file,
+    read_stream,
+    stamp_of,
+    why_unreadable,
+)
+from inceptioncli.records import STDIN, Failure, FileStamp, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +44,8 @@ class Locator:
         """
         return self
 
-    def read(self, most: int | None = None) -> bytes | NDArray[np.uint8] | None:
-        """The content: an image file's bytes, or a decoded picture ``[H, W, 3]``.
+    def read(self, most: int | None = None) -> Found | None:
+        """The content, and which file it is of.
 
         Args:
             most: give None, at no cost, for more bytes than these.
@@ -46,6 +54,14 @@ class Locator:
             ImageError: with one of `records.FAILURE_CODES`.
         """
         raise NotImplementedError
+
+    def stamp(self) -> FileStamp | None:
+        """What its file is like now; None if it is none, or can't be looked at."""
+        return None
+
+    def unreadable(self) -> Failure | None:
+        """Why it can't be read, as far as that can be told without reading it."""
+        return None
 
 
 class Source(NamedTuple):
@@ -58,6 +74,18 @@ class Source(NamedTuple):
         """The source as other processes can read it; see `Locator.held`."""
         return self._replace(locator=self.locator.held(timeout))
 
+    def stamp(self) -> FileStamp | None:
+        """See `Locator.stamp`."""
+        return self.locator.stamp()
+
+    def unreadable(self) -> Failure | None:
+        """See `Locator.unreadable`."""
+        return self.locator.unreadable()
+
+    def failed(self, error: ImageError) -> Record:
+        """Its record when it is no usable image."""
+        return Record(self.path, failure=Failure(error.code, error.message), file=error.file)
+
 
 class File(Locator):
     """A regular file."""
@@ -65,8 +93,14 @@ class File(Locator):
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def read(self, most: int | None = None) -> bytes | None:
+    def read(self, most: int | None = None) -> Found | None:
         return read_file(self.path, most)
+
+    def stamp(self) -> FileStamp | None:
+        return stamp_of(self.path)
+
+    def unreadable(self) -> Failure | None:
+        return why_unreadable(self.path)
 
 
 class Named(File):
@@ -84,6 +118,12 @@ class Named(File):
         except ImageError as error:
             return Unusable(Failure(error.code, error.message))
 
+    def stamp(self) -> FileStamp | None:
+        return None if self.path == STDIN else super().stamp()
+
+    def unreadable(self) -> Failure | None:
+        return None if self.path == STDIN else super().unreadable()
+
 
 class Content(Locator):
     """An image file's bytes."""
@@ -92,8 +132,8 @@ class Content(Locator):
         self.data = data
         self.nbytes = len(data)
 
-    def read(self, most: int | None = None) -> bytes:
-        return self.data
+    def read(self, most: int | None = None) -> Found:
+        return Found(self.data)
 
 
 class Pixels(Locator):
@@ -103,15 +143,27 @@ class Pixels(Locator):
         self.array = array
         self.nbytes = array.nbytes
 
-    def read(self, most: int | None = None) -> NDArray[np.uint8]:
-        return self.array
+    def read(self, most: int | None = None) -> Found:
+        return Found(self.array)
 
 
 class Unusable(Locator):
-    """What is known to be a failure already."""
+    """What is known to be a failure already.
 
-    def __init__(self, failure: Failure) -> None:
+    Args:
+        failure: which.
+        file: of which file, if it is one.
+    """
+
+    def __init__(self, failure: Failure, file: FileStamp | None = None) -> None:
         self.failure = failure
+        self._file = file
 
-    def read(self, most: int | None = None) -> bytes:
-        raise ImageError(*self.failure)
+    def read(self, most: int | None = None) -> Found:
+        raise ImageError(*self.failure, self._file)
+
+    def stamp(self) -> FileStamp | None:
+        return self._file
+
+    def unreadable(self) -> Failure:
+        return self.failure

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from inceptioncli.images.read import failure_to_read
+from inceptioncli.images.read import failure_to_read, stamp_of
 from inceptioncli.images.signatures import ALLOWED_FORMATS, HEAD_BYTES, identify
 from inceptioncli.images.source import File, Named, Source, Unusable
 from inceptioncli.records import STDIN
@@ -150,4 +150,4 @@ def _is_image(path: str) -> bool:
 
 
 def _unreadable(path: str, error: OSError) -> Source:
-    return Source(path, Unusable(failure_to_read(error)))
+    return Source(path, Unusable(failure_to_read(error), stamp_of(path)))

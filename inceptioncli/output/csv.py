@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
+from inceptioncli.errors import ForeignOutputError
 from inceptioncli.output.lines import GrowingFormat, Scanned, damaged
-from inceptioncli.records import Record
+from inceptioncli.records import FileStamp, Record
 from inceptioncli.terminal import printable
+
+# The columns of any record.
+COMMON = ("path", "status", "error", "message", "size", "modified")
 
 
 def column_names(columns: int) -> list[str]:
-    """``path,status,error`` and, ``columns`` times, ``id_N,label_N,probability_N``."""
-    names = ["path", "status", "error"]
+    """`COMMON` and, ``columns`` times, ``id_N,label_N,probability_N``."""
+    names = [*COMMON]
     for rank in range(1, columns + 1):
         names += [f"id_{rank}", f"label_{rank}", f"probability_{rank}"]
     return names
+
+
+def check_columns(name: str | Path, found: Sequence[str]) -> None:
+    """Raises ForeignOutputError for a table that an earlier version has written."""
+    found = tuple(found[: len(COMMON)])
+    if found != COMMON:
+        raise ForeignOutputError(
+            f"{name}: its first columns are {','.join(found)}, and {','.join(COMMON)} are "
+            "expected: an earlier version wrote it; --overwrite starts anew, or choose another -o"
+        )
+
+
+def stamp_of(row: Sequence[str]) -> FileStamp | None:
+    """The file that a row speaks of."""
+    size, modified = row[4:6]
+    return FileStamp(int(size), modified) if size else None
 
 
 def csv_row(values: Iterable[str]) -> bytes:
@@ -56,7 +77,7 @@ def csv_rows(file: BinaryIO) -> Iterator[tuple[list[str], int]]:
 
 
 class CsvLines(GrowingFormat):
-    """Rows of records; ``error`` is the failure's code.
+    """Rows of records; ``error`` is the failure's code, ``message`` what it says.
 
     Args:
         columns: the most predictions of a record.
@@ -70,7 +91,9 @@ class CsvLines(GrowingFormat):
         self.header = csv_row(self._names)
 
     def encode(self, record: Record, row: int) -> bytes:
-        values = [record.path, "ok" if record.ok else "error", record.code or ""]
+        code, message = record.failure or ("", "")
+        size, modified = record.file or ("", "")
+        values = [record.path, "ok" if record.ok else "error", code, message, str(size), modified]
         for prediction in record.predictions:
             values += [prediction.id or "", prediction.label, repr(prediction.probability)]
         values += [""] * (len(self._names) - len(values))
@@ -80,7 +103,13 @@ class CsvLines(GrowingFormat):
         return CsvLines(self._columns, escaped=True)
 
     def scan(self, file: BinaryIO) -> Iterator[Scanned]:
-        for number, (values, size) in enumerate(csv_rows(file), 2):
-            if len(values) != len(self._names) or values[1] not in ("ok", "error"):
+        rows = csv_rows(file)
+        check_columns(file.name, next(rows, ([], 0))[0])
+        for number, (values, length) in enumerate(rows, 2):
+            if (
+                len(values) != len(self._names)
+                or values[1] not in ("ok", "error")
+                or not (values[4] or "0").isdecimal()
+            ):
                 raise damaged(file.name, f"row {number} is not a record")
-            yield Scanned(values[0], values[2] or None, size)
+            yield Scanned(values[0], values[2] or None, stamp_of(values), length)

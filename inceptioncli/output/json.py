@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from inceptioncli.output.lines import GrowingFormat, LineFormat, Scanned, damaged
-from inceptioncli.records import Record
+from inceptioncli.records import FileStamp, Record
 
 # The beginning of every line of ours; whoever continues a run needs no more of it.
 _LINE = re.compile(
-    rb'\{"path": ("(?:[^"\\]|\\.)*"), "status": "(?:ok"|error", "error": \{"code": "(\w+)")'
+    rb'\{"path": ("(?:[^"\\]|\\.)*"), "status": "(ok|error)"'
+    rb'(?:, "file": \{"size": (\d+), "modified": "([-\d:.TZ]+)"\})?'
+    rb'(?:, "error": \{"code": "(\w+)")?'
 )
 _ROW = re.compile(rb'"row": \d+\}\n$')
 
@@ -24,6 +26,8 @@ def record_to_json(record: Record, **fields: Any) -> str:
     surrogates) are written in ASCII with escapes, which every JSON reader undoes.
     """
     line: dict[str, Any] = {"path": record.path, "status": "ok" if record.ok else "error"}
+    if record.file is not None:
+        line["file"] = record.file._asdict()
     if record.failure is not None:
         line["error"] = record.failure._asdict()
     else:
@@ -40,10 +44,11 @@ class JsonLines(GrowingFormat):
     def scan(self, file: BinaryIO) -> Iterator[Scanned]:
         for number, line in enumerate(file, 1):
             match = _LINE.match(line)
-            if not match or not line.endswith(b"}\n"):
+            if not match or not line.endswith(b"}\n") or (match[2] == b"ok") != (match[5] is None):
                 raise damaged(file.name, f"line {number} is not a record")
-            code = match[2]
-            yield Scanned(json.loads(match[1]), code.decode() if code else None, len(line))
+            path, _, size, modified, code = match.groups()
+            stamp = FileStamp(int(size), modified.decode()) if size else None
+            yield Scanned(json.loads(path), code.decode() if code else None, stamp, len(line))
 
 
 class IndexLines(JsonLines):

@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from inceptioncli.errors import ForeignOutputError
-from inceptioncli.records import Record
+from inceptioncli.records import FileStamp, Record
 
 
 class Scanned(NamedTuple):
-    """A record found in a file: its path, its failure's code if it is one, its length in bytes."""
+    """A record found in a file.
+
+    Attributes:
+        path: its path.
+        code: its failure's code if it is one.
+        file: which file it speaks of, if it says so.
+        length: in bytes.
+    """
 
     path: str
     code: str | None
-    size: int
+    file: FileStamp | None
+    length: int
 
 
 class LineFormat(ABC):
@@ -54,7 +62,7 @@ class GrowingFormat(LineFormat):
 
     @abstractmethod
     def scan(self, file: BinaryIO) -> Iterator[Scanned]:
-        """The records of a file that is open behind its header.
+        """The records of a file that is open at its beginning.
 
         Raises:
             ForeignOutputError: something in it is none of ours.

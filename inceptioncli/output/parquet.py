@@ -10,11 +10,14 @@ from typing import Any, BinaryIO
 
 from inceptioncli.errors import ForeignOutputError, UsageError
 from inceptioncli.files import replacing
-from inceptioncli.output.csv import csv_row, raw_rows
+from inceptioncli.output.csv import COMMON, check_columns, csv_row, raw_rows, stamp_of
 from inceptioncli.output.lines import Scanned
+from inceptioncli.records import utc
 
 # Of a row group: large enough to compress, small enough to be held while it is put together.
 _CELLS = 1 << 20
+# What nanoseconds in 64 bits can reach, in 1677 and 2262; Arrow reads no part of the first second.
+_EARLIEST, _LATEST = utc(-9_223_372_036 * 10**9), utc(2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class ParquetRenderer:
     """Tables of rows in CSV (a `Renderer`).
 
     ``path`` is a string, or binary where some path is not UTF-8: neither Parquet's strings nor
-    its readers can hold such bytes. Probabilities are float32, nulls are CSV's empty fields.
+    its readers can hold such bytes. ``size`` is int64, ``modified`` a time in nanoseconds (null
+    before September 1677 and after April 2262, beyond its range), probabilities are float32;
+    nulls are CSV's empty fields.
     """
 
     def require(self) -> None:
@@ -39,6 +44,7 @@ class ParquetRenderer:
             names = file.readline().decode().rstrip("\n").split(",")
             types = {name: pyarrow.string() for name in names}
             types |= {name: pyarrow.float32() for name in names if name.startswith("probability_")}
+            types |= {"size": pyarrow.int64(), "modified": pyarrow.timestamp("ns", "UTC")}
             if not _is_utf8(file):
                 types["path"] = pyarrow.binary()
         schema = pyarrow.schema(list(types.items()))
@@ -62,11 +68,12 @@ class ParquetRenderer:
                 file.writelines(map(csv_row, zip(*texts, strict=True)))
 
     def scan(self, target: Path) -> Iterator[Scanned]:
-        batches = _batches(target, ["path", "error"])
+        batches = _batches(target, [*COMMON])
         next(batches)
-        for paths, codes in batches:
-            for path, code in zip(paths, codes, strict=True):
-                yield Scanned(_as_text(path), code, 0)
+        for columns in batches:
+            for row in zip(*columns, strict=True):
+                path, _, code, *_ = texts = [_as_text(value) for value in row]
+                yield Scanned(path, code or None, stamp_of(texts), 0)
 
 
 def _is_utf8(file: BinaryIO) -> bool:
@@ -83,17 +90,32 @@ def _parsed(rows: bytes, schema: Any) -> Any:
     import pyarrow
     from pyarrow import csv
 
+    modified = schema.get_field_index("modified")
+    texts = schema.set(modified, schema.field(modified).with_type(pyarrow.string()))
     reader = csv.open_csv(
         pyarrow.BufferReader(rows),
         # One block: of a name with "\r\n" that lies across two, Arrow's reader loses the "\n".
         csv.ReadOptions(block_size=len(rows), use_threads=False),
         csv.ParseOptions(newlines_in_values=True),
-        csv.ConvertOptions(column_types=schema, null_values=[""], strings_can_be_null=True),
+        csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True),
     )
     table = reader.read_all()
     if table["path"].null_count:
         table = table.set_column(0, schema.field(0), table["path"].fill_null(""))
-    return table
+    return table.set_column(modified, schema.field(modified), _times(table["modified"]))
+
+
+def _times(texts: Any) -> Any:
+    """Texts of `FileStamp.modified` as times; null for what nanoseconds in 64 bits can't reach."""
+    import pyarrow
+    from pyarrow import compute
+
+    inside = compute.and_(
+        compute.equal(compute.utf8_length(texts), len(_EARLIEST)),
+        compute.and_(compute.greater_equal(texts, _EARLIEST), compute.less_equal(texts, _LATEST)),
+    )
+    found = compute.if_else(inside, texts, pyarrow.scalar(None, pyarrow.string()))
+    return found.cast(pyarrow.timestamp("ns", "UTC"))
 
 
 def _batches(target: Path, columns: list[str] | None) -> Iterator[list[Any]]:
@@ -103,6 +125,7 @@ def _batches(target: Path, columns: list[str] | None) -> Iterator[list[Any]]:
 
     try:
         with target.open("rb") as made, parquet.ParquetFile(made) as file:
+            check_columns(target, file.schema_arrow.names)
             yield columns or file.schema_arrow.names
             rows = max(1, _CELLS // len(columns or file.schema_arrow.names))
             for batch in file.iter_batches(rows, columns=columns):
@@ -121,11 +144,14 @@ def _values(column: Any) -> list[Any]:
         # As in CSV: the repr of the number that the float32's shortest decimal stands for.
         texts = column.to_numpy(zero_copy_only=False).astype(str).tolist()
         return [None if text == "nan" else repr(float(text)) for text in texts]
+    if pyarrow.types.is_timestamp(column.type):
+        times = column.cast(pyarrow.int64()).to_pylist()
+        return [None if time is None else utc(time) for time in times]
     values: list[Any] = column.to_pylist()
     return values
 
 
-def _as_text(value: bytes | str | None) -> str:
+def _as_text(value: bytes | str | int | None) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    return value or ""
+    return "" if value is None else str(value)

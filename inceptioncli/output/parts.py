@@ -135,13 +135,12 @@ class LinesPart(GrowingFile):
     def scan(self) -> Iterator[Scanned]:
         """The records in the file."""
         with self.path.open("rb") as file:
-            file.seek(len(self.format.header))
             yield from self.format.scan(file)
 
     def reordered(self, order: Sequence[int], failed: Sequence[bool], beside: Path) -> int:
         ends = array("q", [len(self.format.header)])
         for record in self.scan():
-            ends.append(ends[-1] + record.size)
+            ends.append(ends[-1] + record.length)
         row = 0
         with beside.open("wb") as copy, self.path.open("rb") as original:
             copy.write(self.format.header)

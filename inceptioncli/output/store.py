@@ -47,6 +47,7 @@ class Store:
         overwrite: start anew, whatever is there.
         again: start anew where a run like this one is.
         retry_errors: try failures that are there again.
+        retry_changed: do results of files that have changed since again.
 
     Attributes:
         ledger: which inputs have their records.
@@ -66,8 +67,9 @@ class Store:
         overwrite: bool = False,
         again: bool = False,
         retry_errors: bool = False,
+        retry_changed: bool = False,
     ) -> None:
-        self.ledger = Ledger()
+        self.ledger = Ledger(retry_errors=retry_errors, retry_changed=retry_changed)
         self._fingerprint = fingerprint
         self._places = [target.place() for target in targets]
         self._records = [target.records() for target in targets]
@@ -89,7 +91,7 @@ class Store:
             with contextlib.ExitStack() as notes_locked:
                 for place in sorted(self._places, key=lambda place: place.folder):
                     notes_locked.enter_context(place.note_locked())
-                self._open(overwrite, again, retry_errors)
+                self._open(overwrite, again)
             self._locks = locks.pop_all()
 
     def append(self, record: Record) -> None:
@@ -170,7 +172,7 @@ class Store:
     def _parts(self) -> tuple[Part, ...]:
         return (*self._records, *self._arrays)
 
-    def _open(self, overwrite: bool, again: bool, retry_errors: bool) -> None:
+    def _open(self, overwrite: bool, again: bool) -> None:
         found = [place.read_note() for place in self._places]
         if not overwrite:
             for place, note in zip(self._places, found, strict=True):
@@ -182,7 +184,7 @@ class Store:
         else:
             # A kill may have come right before a note, or between two of them.
             finished = all(other is not None and other["status"] == _FINISHED for other in found)
-            self._continue(note, finished, retry_errors)
+            self._continue(note, finished)
 
     def _begin(self, found: Sequence[Mapping[str, Any] | None]) -> None:
         # First of all the note: what a kill leaves from here on is this run's. It names the arrays
@@ -204,7 +206,7 @@ class Store:
         self._commit(_UNFINISHED)
         self._growing = True  # Even no records make a file.
 
-    def _continue(self, note: Mapping[str, Any], finished: bool, retry_errors: bool) -> None:
+    def _continue(self, note: Mapping[str, Any], finished: bool) -> None:
         if note["renaming"]:
             self._rename()
         for place in self._places:
@@ -218,10 +220,10 @@ class Store:
                 part.rest()
             else:
                 part.open(self._lengths[part], exactly=finished or note["renaming"])
-        for path, code, _ in self._records[0].scan():
+        for path, code, file, _ in self._records[0].scan():
             # Standard input may be another picture each time.
-            again = path == STDIN or (retry_errors and code is not None)
-            self.ledger.add(path, code, again=again)
+            again = path == STDIN or (code is not None and file is None and _is_open_folder(path))
+            self.ledger.add(path, code, file, again=again)
         rows = sum(code is None for code in self.ledger.codes)
         if self._arrays and rows != self._lengths[self._arrays[0]]:
             raise damaged(self._records[0].path, "its records do not match the arrays")
@@ -307,6 +309,11 @@ class Store:
             return os.path.relpath(part.path, self._places[0].folder)
         except ValueError:  # on another of Windows' drives
             return str(part.path)
+
+
+def _is_open_folder(path: str) -> bool:
+    """Whether the images in it are inputs, whatever kept it from being read before."""
+    return os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)
 
 
 def _copy_of(part: Part) -> Path:

@@ -16,7 +16,7 @@ from inceptioncli.images.source import Source
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.pipeline.inference import Decoder, Inference, Products, infer, upright_of
 from inceptioncli.pipeline.layout import Layout
-from inceptioncli.records import Failure, Record
+from inceptioncli.records import Record
 
 # So many answers may wait for their turn behind a slow one, within so many bytes for each worker.
 _AHEAD = 64
@@ -100,11 +100,11 @@ class Pipeline:
             self._check()
             try:
                 with native_stderr_hidden():
-                    content = source.locator.read()
-                    assert content is not None
-                    picture = decode(content, source, products)
+                    found = source.locator.read()
+                    assert found is not None
+                    picture = decode(found, source, products)
             except ImageError as error:
-                return Record(source.path, failure=Failure(error.code, error.message))
+                return source.failed(error)
             return infer(engine, [source.path], [picture], products)[0]
 
         if not ticks:
@@ -134,7 +134,7 @@ class Pipeline:
                 found = answers.next(_PATIENCE_S)
                 if answers.ended:
                     return
-                yield None if found is None else _record(*found)
+                yield None if found is None else found[1]
 
     def _in_batches(self, sources: Iterable[Source], products: Products, timeout: float) -> Records:
         """While the device is at a batch, the workers decode the next."""
@@ -203,15 +203,11 @@ class Pipeline:
             raise UsageError("this classifier is closed; load it again")
 
 
-def _record(name: str, answer: Record | Failure) -> Record:
-    return Record(name, failure=answer) if isinstance(answer, Failure) else answer
-
-
 def _infer_batch(
     engine: Engine, batch: list[tuple[str, Any]], products: Products
 ) -> Generator[Record, None, None]:
-    decoded = [(name, picture) for name, picture in batch if not isinstance(picture, Failure)]
+    decoded = [(name, picture) for name, picture in batch if not isinstance(picture, Record)]
     names, pictures = [name for name, _ in decoded], [picture for _, picture in decoded]
     records = iter(infer(engine, names, pictures, products) if decoded else ())
-    for name, answer in batch:
-        yield Record(name, failure=answer) if isinstance(answer, Failure) else next(records)
+    for _, answer in batch:
+        yield answer if isinstance(answer, Record) else next(records)

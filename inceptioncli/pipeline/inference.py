@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from inceptioncli.engine.base import Engine
+from inceptioncli.errors import ImageError
 from inceptioncli.images.picture import Decoding, Picture
+from inceptioncli.images.read import Found
 from inceptioncli.images.source import Source
 from inceptioncli.products import Outcome, Product
 from inceptioncli.records import Record
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Products = tuple[Product, ...]
 
@@ -23,13 +21,19 @@ class Decoder(NamedTuple):
 
     decoding: Decoding
 
-    def start(self) -> Callable[[bytes | NDArray[np.uint8], Source, Products], Picture]:
+    def start(self) -> Callable[[Found, Source, Products], Picture]:
         """Imports what decoding takes; gives the function that answers."""
         from inceptioncli.images.decode import decode
 
-        return lambda content, source, products: decode(
-            content, self.decoding, upright_of(products)
-        )
+        def answer(found: Found, source: Source, products: Products) -> Picture:
+            try:
+                picture = decode(found.content, self.decoding, upright_of(products))
+            except ImageError as error:
+                error.file = found.file
+                raise
+            return picture._replace(file=found.file)
+
+        return answer
 
 
 class Inference(NamedTuple):
@@ -47,7 +51,7 @@ class Inference(NamedTuple):
     decoding: Decoding
     first: Products
 
-    def start(self) -> Callable[[bytes | NDArray[np.uint8], Source, Products], Record]:
+    def start(self) -> Callable[[Found, Source, Products], Record]:
         """Opens the engine and runs it once; gives the function that answers."""
         import numpy as np
 
@@ -56,10 +60,8 @@ class Inference(NamedTuple):
         side = self.decoding.size
         engine.run(np.zeros((1, side, side, 3), np.uint8), wanted_of(self.first))
 
-        def answer(
-            content: bytes | NDArray[np.uint8], source: Source, products: Products
-        ) -> Record:
-            picture = decode(content, source, products)
+        def answer(found: Found, source: Source, products: Products) -> Record:
+            picture = decode(found, source, products)
             return infer(engine, [source.path], [picture], products)[0]
 
         return answer
@@ -81,7 +83,7 @@ def infer(
     records = []
     for place, (name, picture) in enumerate(zip(names, pictures, strict=True)):
         ends = {end_point: values[place] for end_point, values in rows.items()}
-        record = Record(name)
+        record = Record(name, file=picture.file)
         for product in products:
             record = product.add(record, Outcome(ends, picture.upright))
         records.append(record)

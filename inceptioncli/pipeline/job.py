@@ -7,9 +7,10 @@ import signal
 from concurrent.futures import Future
 from typing import Any
 
+from inceptioncli.errors import ImageError
 from inceptioncli.images.source import Source
 from inceptioncli.pipeline.worker import Answer
-from inceptioncli.records import Failure
+from inceptioncli.records import Record
 
 # Signals by which a process dies of its own fault. Other deaths have been brought about from
 # outside (the kernel in want of memory, an operator), so the source gets another try.
@@ -28,6 +29,8 @@ class Job:
         self.source = source
         self.task = task
         self.timeout = timeout
+        # Before it is read: should a worker die at it and it change meanwhile, that will show.
+        self._stamp = source.stamp()
         self.future: Future[Any] = Future()
         self._begun = False
         self._tries = 0
@@ -48,21 +51,25 @@ class Job:
         if self.begin():
             self.future.set_exception(error)
 
-    def too_late(self) -> Failure:
+    def too_late(self) -> Record:
         """What is told of a source that took longer than it may."""
-        return Failure("timeout", f"no answer within {self.timeout:g} s; its worker was ended")
+        return self._failed("timeout", f"no answer within {self.timeout:g} s; its worker was ended")
 
-    def blamed(self, code: int) -> Failure | None:
+    def blamed(self, code: int) -> Record | None:
         """What is told of a source at which a worker died; None if it may have another try."""
         self._tries += 1
         if -code in _FAULTS:
-            return Failure("decoder_crashed", f"the decoder ended its process ({manner(code)})")
+            told = f"the decoder ended its process ({manner(code)})"
+            return self._failed("decoder_crashed", told)
         if self._tries < _TRIES:
             return None
         if -code == getattr(signal, "SIGKILL", None):
             message = f"its worker was killed {_TRIES} times, most often for want of memory"
-            return Failure("out_of_memory", message)
-        return Failure("decoder_crashed", f"its worker ended {_TRIES} times ({manner(code)})")
+            return self._failed("out_of_memory", message)
+        return self._failed("decoder_crashed", f"its worker ended {_TRIES} times ({manner(code)})")
+
+    def _failed(self, code: str, message: str) -> Record:
+        return self.source.failed(ImageError(code, message, self._stamp))
 
 
 def manner(code: int) -> str:

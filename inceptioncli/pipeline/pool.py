@@ -47,8 +47,8 @@ class Pool:
     threads. To be closed, or used as a context manager; its processes end with this one.
 
     Args:
-        start: called once in each process; gives the function that makes an answer of a source's
-            content, the source and the task. Both, tasks and answers are picklable.
+        start: called once in each process; gives the function that makes an answer of what
+            was read, the source and the task. Both, tasks and answers are picklable.
         count: so many processes, started as there is work for them, 1 or more.
     """
 
@@ -80,8 +80,8 @@ class Pool:
             timeout: seconds that the answer may take; then its worker is killed.
 
         Returns:
-            The answer to come, or a `Failure`. It raises what a worker raised, and InceptionError
-            when workers die before they begin, or the pool is closed first.
+            The answer to come, or a `Record` of its failure. It raises what a worker raised, and
+            InceptionError when workers die before they begin, or the pool is closed first.
         """
         job = Job(source, task, timeout)
         with self._lock:
@@ -230,9 +230,9 @@ class Pool:
         elif worker.given:
             job = worker.given[0]
             # Late, with an answer at the last moment, it was ended while at the next one.
-            failure = (job.too_late() if job is at else None) if late else job.blamed(code)
-            if failure is not None:
-                worker.given.popleft().hear(Answer(failure))
+            record = (job.too_late() if job is at else None) if late else job.blamed(code)
+            if record is not None:
+                worker.given.popleft().hear(Answer(record))
         self._inbox.extendleft(reversed(worker.given))
 
 

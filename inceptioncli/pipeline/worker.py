@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 from inceptioncli.errors import ImageError
 from inceptioncli.images.source import Source
 from inceptioncli.noise import claim_process
-from inceptioncli.records import Failure
 
 # What a worker may take on top of what the graph needs: enough for any picture within Pillow's
 # limit of pixels, and a bound on what a hostile one can do to the machine.
@@ -45,7 +44,7 @@ class Answer(NamedTuple):
     """What a worker tells of a source.
 
     Attributes:
-        value: what came of it, or a `Failure`.
+        value: what came of it, or a `Record` of its failure.
         waited: seconds that it had nothing to do but to read.
         error: what was raised in place of an answer, a bug or a reason to end the run.
     """
@@ -62,7 +61,7 @@ def work(pipe: connection.Connection, start: Callable[[], Callable[..., Any]], q
         pipe: gives pairs of a source and a task, what is wanted of it, None for the task before;
             takes None when the worker is ready, then answers; in place of None the exception for
             which it can't begin.
-        start: gives the function that makes an answer of a source's content, the source, the task.
+        start: gives the function that makes an answer of what was read, the source, the task.
         quiet: send what native code prints nowhere.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer.
@@ -140,14 +139,14 @@ def _answer(
     waited = 0.0
     try:
         begun = time.monotonic()
-        content = _content(source, reading)
+        found = _found(source, reading)
         waited = time.monotonic() - begun
-        return Answer(answer(content, source, task), waited)
+        return Answer(answer(found, source, task), waited)
     except ImageError as error:
-        return Answer(Failure(error.code, error.message), waited)
+        return Answer(source.failed(error), waited)
     except MemoryError:
         message = f"it takes more than {HEADROOM_BYTES >> 20} MiB"
-        return Answer(Failure("out_of_memory", message), waited)
+        return Answer(source.failed(ImageError("out_of_memory", message, source.stamp())), waited)
     except Exception as error:
         return Answer(None, waited, _sendable(error))
 
@@ -161,12 +160,12 @@ def _sendable(error: Exception) -> Any:
     return ExceptionWithTraceback(error, error.__traceback__)
 
 
-def _content(source: Source, reading: Future[Any] | None) -> Any:
+def _found(source: Source, reading: Future[Any] | None) -> Any:
     if reading is not None:
         with contextlib.suppress(MemoryError):  # There was none beside another picture.
-            content = reading.result()
-            if content is not None:
-                return content
+            found = reading.result()
+            if found is not None:
+                return found
     return source.locator.read()
 
 

@@ -57,10 +57,10 @@ class Run:
 
     @property
     def summary(self) -> Summary:
-        """What it has come to so far; at the end, of all records in the output."""
-        counts = self.output.ledger.counts
-        failures = {code: count for code, count in counts.most_common() if code is not None}
-        return Summary(counts[None], failures)
+        """What it has come to so far."""
+        ledger, strict = self.output.ledger, self._batch.strict
+        (ok, failures), (older_ok, older) = _outcomes(ledger.fresh), _outcomes(ledger.before)
+        return Summary(ok, failures, older_ok, older, ledger.changed, strict)
 
     def __enter__(self) -> Run:
         self.output.__enter__()
@@ -79,13 +79,12 @@ class Run:
         output = self.output
         self._inputs.known = output.ledger.knows
         records = self._pipeline.records(
-            output.ledger.new(self._inputs),
+            output.ledger.new(self._inputs, all_come=self._inputs.all_come),
             self._products,
             timeout=self._batch.timeout,
             ticks=output.kept,
         )
         with contextlib.closing(records):
-            self._check(output.ledger.counts)
             for record in records:
                 if record is None:
                     yield Waiting()
@@ -93,7 +92,7 @@ class Run:
                     output.append(record)
                     yield record
                     if record.failure is not None:
-                        self._check(output.ledger.counts)
+                        self._check(output.ledger.fresh)
                 if output.commit_if_due():
                     yield Committed(output.ledger.committed)
         output.finish()
@@ -101,7 +100,10 @@ class Run:
     def _check(self, counts: Counter[str | None]) -> None:
         failed, allowed = counts.total() - counts[None], self._batch.max_errors
         if allowed is not None and failed > allowed:
-            going_on = "; a higher one goes on from here" if self.output.kept else ""
-            raise TooManyFailuresError(
-                f"{failed} failed, more than --max-errors {allowed}{going_on}"
-            )
+            raise TooManyFailuresError(f"{failed} failed, more than --max-errors {allowed}")
+
+
+def _outcomes(counts: Counter[str | None]) -> tuple[int, dict[str, int]]:
+    """How many images have what was asked for, and how many failed in which way."""
+    failures = {code: count for code, count in counts.most_common() if code is not None and count}
+    return counts[None], failures

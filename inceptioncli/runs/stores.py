@@ -79,6 +79,7 @@ def open_predictions(
         overwrite=batch.overwrite,
         again=output is None,
         retry_errors=batch.retry_errors,
+        retry_changed=batch.retry_changed,
     )
 
 
@@ -100,6 +101,7 @@ def open_features(
         Arrays(folder, features.shapes, features.dtype),
         overwrite=batch.overwrite,
         retry_errors=batch.retry_errors,
+        retry_changed=batch.retry_changed,
     )
 
 

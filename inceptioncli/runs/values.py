@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from inceptioncli.choices import TIMEOUT_S
@@ -18,13 +19,17 @@ class Batch(NamedTuple):
         timeout: seconds that an image may take in a worker; then it is a failure.
         overwrite: start anew, whatever the output holds.
         retry_errors: try the failures in the output again.
-        max_errors: end when more images than these have failed; None for never.
+        retry_changed: do the results in the output again whose files have changed since.
+        strict: failures in the output count for the exit code, too.
+        max_errors: end when more images than these have failed in this run; None for never.
     """
 
     workers: int | None = None
     timeout: float = TIMEOUT_S
     overwrite: bool = False
     retry_errors: bool = False
+    retry_changed: bool = False
+    strict: bool = False
     max_errors: int | None = None
 
     def check(self) -> None:
@@ -46,15 +51,23 @@ class Waiting(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What a run came to.
+    """What a run came to, and what was in its output before.
 
     Attributes:
         ok: images that have what was asked for.
         failures: failure code to the number of images, the most frequent first.
+        older_ok: images that had it before.
+        older_failures: as ``failures``, of those that failed before and were not tried again.
+        changed: of ``older_ok``, those whose files have changed since.
+        strict: older failures count for the exit code.
     """
 
     ok: int
     failures: dict[str, int]
+    older_ok: int = 0
+    older_failures: Mapping[str, int] = {}
+    changed: int = 0
+    strict: bool = False
 
     @property
     def failed(self) -> int:
@@ -62,11 +75,17 @@ class Summary(NamedTuple):
         return sum(self.failures.values())
 
     @property
+    def older_failed(self) -> int:
+        """Images that failed before."""
+        return sum(self.older_failures.values())
+
+    @property
     def exit_code(self) -> ExitCode:
         """What the command line ends with."""
-        if not self.ok:
+        if not self.ok and not self.older_ok:
             return ExitCode.NONE_OK
-        return ExitCode.SOME_FAILED if self.failures else ExitCode.OK
+        failed = self.failures or (self.strict and self.older_failures)
+        return ExitCode.SOME_FAILED if failed else ExitCode.OK
 
 
 Event = Record | Committed | Waiting

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -87,13 +88,24 @@ def test_all_formats_say_the_same_as_standard_output(
     text = pandas.read_csv(out["out.csv"])
     binary = pandas.read_parquet(out["out.parquet"])
     assert list(text.columns) == list(binary.columns)
-    assert list(text.columns[:6]) == ["path", "status", "error", "id_1", "label_1", "probability_1"]
+    common = ["path", "status", "error", "message", "size", "modified"]
+    assert list(text.columns[:9]) == [*common, "id_1", "label_1", "probability_1"]
     for line, row in zip(printed.stdout.splitlines(), binary.itertuples(), strict=True):
-        for rank, prediction in enumerate(json.loads(line).get("predictions", ()), 1):
+        record = json.loads(line)
+        status = os.stat(record["path"])
+        assert (record["file"]["size"], row.size) == (status.st_size, status.st_size)
+        modified = pandas.Timestamp(status.st_mtime_ns, tz="UTC")
+        assert (pandas.Timestamp(record["file"]["modified"]), row.modified) == (modified, modified)
+        message = row.message if isinstance(row.message, str) else None
+        assert record.get("error", {}).get("message") == message
+        for rank, prediction in enumerate(record.get("predictions", ()), 1):
             assert getattr(row, f"label_{rank}") == prediction["label"]
             ours = np.float32(getattr(row, f"probability_{rank}"))
             assert ours == np.float32(prediction["probability"])
     assert np.allclose(text["probability_2"], binary["probability_2"], equal_nan=True)
+    assert (pandas.to_datetime(text["modified"]) == binary["modified"]).all()
+    assert (text["size"] == binary["size"]).all()
+    assert list(text["message"].dropna()) == list(binary["message"].dropna())
 
 
 def test_the_format_comes_from_the_option_or_the_suffix(
@@ -150,7 +162,7 @@ def test_two_outputs_in_one_folder_have_notes_of_their_own(
         assert classify(images, "-o", tmp_path / name).returncode == 3
     assert names(tmp_path) == {"a.csv", "run.json", "b.csv", "b.csv.run.json"}
     for name in ("a.csv", "b.csv"):
-        assert classify(images, "-o", tmp_path / name).returncode == 3
+        assert classify(images, "-o", tmp_path / name).returncode == 0
         assert classify(images, "-k", "2", "-o", tmp_path / name).returncode == 7
 
 
@@ -182,10 +194,10 @@ def test_continued_where_files_have_come_gone_and_been_mended(
     command += ["-w", str(small_weights), str(folder)]
     first = run(*command, "-o", tmp_path / "work" / name)
     assert first.returncode == 3
-    assert run(*command, "-o", tmp_path / "work" / name).returncode == 3  # nothing new
+    assert run(*command, "-o", tmp_path / "work" / name).returncode == 0  # nothing new
     for path in late:
         (aside / path.name).rename(path)
-    assert run(*command, "-o", tmp_path / "work" / name).returncode == 3
+    assert run(*command, "-o", tmp_path / "work" / name).returncode == 0
     assert run(*command, "-o", tmp_path / "whole" / name).returncode == 3
     assert tree(tmp_path / "work") == tree(tmp_path / "whole")
 
@@ -195,13 +207,25 @@ def test_continued_where_files_have_come_gone_and_been_mended(
     assert broken
     for path in broken:
         Image.new("RGB", (64, 48), (90, 120, len(broken))).save(path)
-    assert run(*command, "-o", tmp_path / "work" / name).returncode == 3  # they stay failures
-    assert run(*command, "-o", tmp_path / "work" / name, "--retry-errors").returncode == 0
+    mended = run(*command, "-o", tmp_path / "work" / name)
+    assert (mended.returncode, mended.stderr) == (0, f"{len(broken)} new: {len(broken)} ok\n")
     shutil.rmtree(tmp_path / "whole")
     assert run(*command, "-o", tmp_path / "whole" / name).returncode == 0
     assert tree(tmp_path / "work") == tree(tmp_path / "whole")
 
+    pictures[4].write_bytes(b"\x89PNG\r\n\x1a\n")
     pictures[5].unlink()  # what has been computed stays
+    kept = run(*command, "-o", tmp_path / "work" / name)
+    told = "nothing new; 1 older result whose file has changed, --retry-changed does it again\n"
+    assert (kept.returncode, kept.stderr) == (0, told)
+    assert tree(tmp_path / "work") == tree(tmp_path / "whole")
+    assert run(*command, "-o", tmp_path / "work" / name, "--retry-changed").returncode == 3
+    pictures[4].unlink()  # a failure goes
+    shutil.copy(pictures[6], pictures[5])
+    assert run(*command, "-o", tmp_path / "work" / name, "--retry-changed").returncode == 0
+    shutil.rmtree(tmp_path / "whole")
+    assert run(*command, "-o", tmp_path / "whole" / name).returncode == 0
+    assert tree(tmp_path / "work") == tree(tmp_path / "whole")
     assert run(*command, "-o", tmp_path / "work" / name).returncode == 0
     assert tree(tmp_path / "work") == tree(tmp_path / "whole")
 
@@ -223,7 +247,7 @@ def test_what_is_there_is_not_done_again(classify: Any, images: Path, tmp_path: 
     out.write_bytes(b"".join(marked))
     new = images.parent / "new.png"
     shutil.copy(next(images.rglob("*.png")), new)
-    assert classify(images, "-o", out).returncode == 3
+    assert classify(images, "-o", out).returncode == 0
     assert out.read_bytes() == b"".join(marked)
 
 
@@ -246,7 +270,9 @@ def test_another_runs_output_is_refused(classify: Any, images: Path, tmp_path: P
         assert len(done.stderr.splitlines()) <= 2
     assert tree(out.parent) == before
     assert classify(images, "-o", out, "-k", "4", "--overwrite").returncode == 3
-    assert out.read_text(encoding="utf-8").startswith("path,status,error,id_1,")
+    assert out.read_text(encoding="utf-8").startswith(
+        "path,status,error,message,size,modified,id_1,"
+    )
     assert names(out.parent) == {"out.csv", "run.json"}
 
 
@@ -296,11 +322,42 @@ def test_max_errors(classify: Any, tmp_path: Path) -> None:
     done = classify(*missing, "-o", out, "--max-errors", "3")
     assert done.returncode == 8
     assert "4 failed, more than --max-errors 3" in done.stderr
+    assert f"{out}: 4 records; the same command continues" in done.stderr
     assert len(rows(out)) == 4
     assert classify(*missing, "-o", out, "--max-errors", "3").returncode == 8
-    assert classify(*missing, "-o", out, "--max-errors", "10").returncode == 4
+    assert len(rows(out)) == 8
+    assert classify(*missing, "-o", out, "--max-errors", "3").returncode == 4
     assert [path for path, _, _ in rows(out)] == missing
     assert classify(*missing, "--max-errors", "0").returncode == 8
+
+
+def test_old_failures_do_not_count_for_max_errors(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    """Night after night, a folder with eleven broken pictures."""
+    folder, out = tmp_path / "in", tmp_path / "out" / "out.csv"
+    shutil.copytree(images / "000", folder)
+    for number in range(11):
+        (folder / f"bad{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert classify(folder, "-o", out).returncode == 3
+    before = tree(out.parent)
+    for retry in ((), ("--retry-errors",)):
+        done = classify(folder, "-o", out, "--max-errors", "10", *retry)
+        assert done.returncode == (8 if retry else 0)
+    # That was interrupted: each of these is there twice, and once only counts.
+    assert classify(folder, "-o", out, "--max-errors", "0").returncode == 0
+    assert tree(out.parent) == before
+
+
+def test_a_run_that_can_not_be_continued_does_not_say_so(
+    classify: Any, images: Path, tmp_path: Path
+) -> None:
+    dumping = ("--dump", "Logits", "--dump-dir", tmp_path / "out")
+    done = classify(images, *dumping, "--max-errors", "0")
+    assert done.returncode == 8
+    assert done.stderr.splitlines()[-1] == "Error: 1 failed, more than --max-errors 0"
+    assert "continue" not in done.stderr
+    assert "from here" not in done.stderr
 
 
 # Workers
@@ -406,7 +463,7 @@ def test_no_input_is_lost(classify: Any, images: Path, tmp_path: Path) -> None:
     assert len(found) == 5 + 30 + 1
     assert "leads back" in done.stderr
     before = out.read_bytes()
-    assert classify(folder, image, image, "-i", listed, "-o", out).returncode == 3
+    assert classify(folder, image, image, "-i", listed, "-o", out).returncode == 0
     assert out.read_bytes() == before
 
 
@@ -505,32 +562,165 @@ def test_records_are_safe_while_nothing_comes(
         assert len(rows(out)) == 1
 
 
+@pytest.fixture
+def unprivileged(small_weights: Path) -> Any:
+    """Runs `classify` as somebody who may not read everything."""
+
+    def unprivileged(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+        command += map(str, arguments)
+        if os.geteuid() == 0:
+            command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return unprivileged
+
+
 def test_an_unreadable_folder_costs_one_record(
-    small_weights: Path, images: Path, tmp_path: Path
+    unprivileged: Any, images: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "in"
+    folder, out = tmp_path / "in", tmp_path / "work" / "out.jsonl"
     shutil.copytree(images / "000", folder / "b")
-    (folder / "a").mkdir(mode=0)
+    (folder / "a").mkdir()
     (folder / "c").mkdir()
-    shutil.copy(next(images.rglob("*.jpg")), folder / "c" / "x.jpg")
-    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-    command += [str(folder), "-o", str(tmp_path / "out.jsonl")]
-    if os.geteuid() == 0:
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    done = subprocess.run(command, capture_output=True, check=False)
+    for place in "ac":
+        shutil.copy(next(images.rglob("*.jpg")), folder / place / "x.jpg")
+    (folder / "a").chmod(0)
+    done = unprivileged(folder, "-o", out)
     assert done.returncode == 3, done.stderr
-    found = rows(tmp_path / "out.jsonl")
+    found = rows(out)
     assert found[0] == (str(folder / "a"), "error", "permission_denied")
+    assert b'"file"' not in out.read_bytes().splitlines()[0]
     assert found[-1] == (str(folder / "c" / "x.jpg"), "ok", "")
     assert len(found) == 32
+
+    before = tree(out.parent)
+    still = unprivileged(folder, "-o", out)
+    assert still.returncode == 0
+    assert re.fullmatch(r"nothing new; \d older failures, .*\n", still.stderr)
+    assert tree(out.parent) == before
+
+    (folder / "a").chmod(0o755)  # It is back, and what is in it takes its place.
+    assert unprivileged(folder, "-o", out).returncode == 0
+    assert unprivileged(folder, "-o", tmp_path / "whole" / "out.jsonl").returncode == 3
+    assert tree(out.parent) == tree(tmp_path / "whole")
+
+
+def test_an_unreadable_folder_of_a_list_is_back(
+    unprivileged: Any, images: Path, tmp_path: Path
+) -> None:
+    folder, out, listed = tmp_path / "in", tmp_path / "work" / "out.csv", tmp_path / "list"
+    folder.mkdir()
+    shutil.copy(next(images.rglob("*.jpg")), folder / "x.jpg")
+    listed.write_text(f"{folder}\n", encoding="utf-8")
+    folder.chmod(0)
+    done = unprivileged("-i", listed, "-o", out)
+    assert (done.returncode, len(rows(out))) == (4, 1), done.stderr
+    folder.chmod(0o755)
+    assert unprivileged("-i", listed, "-o", out).returncode == 0
+    assert rows(out) == [(str(folder / "x.jpg"), "ok", "")]
+
+
+def test_what_may_not_be_read_or_is_not_there_is_looked_at_in_every_run(
+    unprivileged: Any, images: Path, tmp_path: Path
+) -> None:
+    image = next(images.rglob("*.jpg"))
+    shut, late, out = tmp_path / "shut.jpg", tmp_path / "late.jpg", tmp_path / "work" / "out.jsonl"
+    shutil.copy(image, shut)
+    shut.chmod(0)
+    first = unprivileged(image, shut, late, "-o", out)
+    told = "3 new: 1 ok, 2 failed (1 permission_denied, 1 not_found)\n"
+    assert (first.returncode, first.stderr) == (3, told)
+    records = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [record.get("file", {}).get("size") for record in records] == [
+        image.stat().st_size, shut.stat().st_size, None,
+    ]  # fmt: skip
+    again = unprivileged(image, shut, late, "-o", out)
+    told = "nothing new; 2 older failures, --retry-errors tries them again\n"
+    assert (again.returncode, again.stderr) == (0, told)
+    shut.chmod(0o644)
+    shutil.copy(image, late)
+    mended = unprivileged(image, shut, late, "-o", out)
+    assert (mended.returncode, mended.stderr) == (0, "2 new: 2 ok\n")
+    assert unprivileged(image, shut, late, "-o", tmp_path / "whole" / "out.jsonl").returncode == 0
+    assert tree(out.parent) == tree(tmp_path / "whole")
+
+
+# Exit codes, of this run
+
+
+def test_what_cron_sees_night_after_night(classify: Any, images: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out" / "out.csv"
+    good = sorted((images / "000").glob("*.png"))[:3]
+    folder.mkdir()
+
+    def night(*options: str) -> tuple[int, str]:
+        done = classify(folder, "-o", out, *options)
+        return done.returncode, done.stderr.splitlines()[-1] if done.stderr else ""
+
+    assert night() == (4, "no images found")
+    for path in good[:2]:
+        shutil.copy(path, folder)
+    (folder / "bad.png").write_bytes(good[0].read_bytes()[:200])
+    assert night() == (3, "3 new: 2 ok, 1 failed (1 truncated)")
+    older = "1 older failure, --retry-errors tries it again"
+    assert night() == (0, f"nothing new; {older}")
+    assert night("--strict") == (3, f"nothing new; {older}")
+    shutil.copy(good[2], folder)
+    assert night() == (0, f"1 new: 1 ok; {older}")
+    assert night("--retry-errors") == (3, "1 new: 0 ok, 1 failed (1 truncated)")
+    for path in folder.iterdir():
+        path.unlink()
+    assert night()[0] == 0  # what has been computed is there
+    (folder / "late.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert night() == (3, "1 new: 0 ok, 1 failed (1 truncated)")
+    assert len(rows(out)) == 4
+
+
+def test_no_result_at_all(classify: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n")
+    for told in ("1 new: 0 ok, 1 failed (1 truncated)", "nothing new; 1 older failure, "):
+        done = classify(bad, "-o", tmp_path / "out" / "out.jsonl")
+        assert done.returncode == 4
+        assert done.stderr.startswith(told)
+
+
+def test_a_run_into_files_says_what_it_did(classify: Any, pictures: Path, tmp_path: Path) -> None:
+    assert classify(pictures, "-o", tmp_path / "out.csv").stderr == "3 new: 3 ok\n"
+    assert classify(pictures, "-o", tmp_path / "out.csv").stderr == ""
+    assert classify(pictures).stderr == ""
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_table_with_the_columns_of_an_earlier_version_is_refused(
+    classify: Any, pictures: Path, tmp_path: Path, name: str
+) -> None:
+    out, note = tmp_path / name, tmp_path / "run.json"
+    assert classify(pictures, "-o", out).returncode == 0
+    if name == "out.csv":
+        table = pandas.read_csv(out).drop(columns=["message", "size", "modified"])
+        table.to_csv(out, index=False)
+        told = json.loads(note.read_bytes())
+        told["committed"][name] = out.stat().st_size
+        note.write_text(json.dumps(told), encoding="utf-8")
+    else:
+        table = pyarrow.parquet.read_table(out).drop_columns(["message", "size", "modified"])
+        pyarrow.parquet.write_table(table, out)
+    before = tree(tmp_path)
+    done = classify(pictures, "-o", out)
+    assert done.returncode == 7
+    assert "its first columns are path,status,error,id_1,label_1,probability_1" in done.stderr
+    assert "an earlier version wrote it; --overwrite starts anew" in done.stderr
+    assert tree(tmp_path) == before
 
 
 def test_output_inside_of_the_input_folder(classify: Any, images: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     shutil.copytree(images, folder)
     out = folder / "000" / "out.csv"
-    for _ in range(2):
-        assert classify(folder, "-o", out).returncode == 3
+    for code in (3, 0):
+        assert classify(folder, "-o", out).returncode == code
         assert len(rows(out)) == 30
 
 

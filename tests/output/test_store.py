@@ -21,9 +21,10 @@ from inceptioncli.output.formats import FORMATS
 from inceptioncli.output.rows import RowsPart
 from inceptioncli.output.store import COMMIT_RECORDS, COMMIT_SECONDS, Store
 from inceptioncli.output.targets import Arrays, Table, Target
-from inceptioncli.records import Failure, Prediction, Record
+from inceptioncli.records import Failure, FileStamp, Prediction, Record
 
 CALLS = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
+FILE = FileStamp(3, "2026-11-24T08:45:19.123456789Z")
 CASES = ("csv", "parquet", "features", "jsonl+features")
 
 pytestmark = [
@@ -40,6 +41,12 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class Source(NamedTuple):
     path: str
+
+    def stamp(self) -> FileStamp:
+        return FILE
+
+    def unreadable(self) -> None:
+        return None
 
 
 class Run(NamedTuple):
@@ -84,12 +91,12 @@ def execute(case: str, folder: Path, run: Run) -> None:
         for path, fails in ((letter.lower(), letter.isupper()) for letter in run.inputs):
             for source in [*store.ledger.new([Source(path)])]:
                 if fails:
-                    record = Record(source.path, failure=Failure("truncated", "no"))
+                    record = Record(source.path, failure=Failure("truncated", "no"), file=FILE)
                 else:
                     values = np.full((2, 3), ord(source.path), np.float32)
                     features = dict.fromkeys(run.end_points, values)
                     predictions = (Prediction(0, None, source.path, 0.5),)
-                    record = Record(source.path, predictions, features=features)
+                    record = Record(source.path, predictions, features=features, file=FILE)
                 store.append(record)
                 store.commit()
         store.finish()

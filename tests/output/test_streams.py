@@ -8,9 +8,13 @@ import pytest
 
 from inceptioncli.output.formats import STREAM_FORMATS, stream_lines
 from inceptioncli.output.streams import StreamWriter
-from inceptioncli.records import Failure, Prediction, Record
+from inceptioncli.records import Failure, FileStamp, Prediction, Record
 
-OK = Record("a.jpg", (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)))
+OK = Record(
+    "a.jpg",
+    (Prediction(3, "n1", "cat", 0.75), Prediction(0, None, "do,g", 0.25)),
+    file=FileStamp(48213, "2026-11-24T08:45:19.123456789Z"),
+)
 BAD = Record("b\x1b[31m.jpg", failure=Failure("truncated", "image file is truncated"))
 
 
@@ -29,7 +33,8 @@ def written(name: str, *records: Record, stream: io.BytesIO | None = None) -> st
 
 def test_jsonl_is_the_contract_to_the_letter() -> None:
     assert written("jsonl", OK, BAD) == (
-        '{"path": "a.jpg", "status": "ok", "predictions": ['
+        '{"path": "a.jpg", "status": "ok", '
+        '"file": {"size": 48213, "modified": "2026-11-24T08:45:19.123456789Z"}, "predictions": ['
         '{"index": 3, "id": "n1", "label": "cat", "probability": 0.75}, '
         '{"index": 0, "id": null, "label": "do,g", "probability": 0.25}]}\n'
         '{"path": "b\\u001b[31m.jpg", "status": "error", '
@@ -46,15 +51,17 @@ def test_json_is_one_array_even_of_nothing() -> None:
 
 
 def test_csv_has_a_row_for_each_record() -> None:
-    head = "path,status,error,id_1,label_1,probability_1,id_2,label_2,probability_2\n"
     assert written("csv", OK, BAD) == (
-        head + 'a.jpg,ok,,n1,cat,0.75,,"do,g",0.25\nb\x1b[31m.jpg,error,truncated,,,,,,\n'
+        "path,status,error,message,size,modified,id_1,label_1,probability_1,id_2,label_2,"
+        "probability_2\n"
+        'a.jpg,ok,,,48213,2026-11-24T08:45:19.123456789Z,n1,cat,0.75,,"do,g",0.25\n'
+        "b\x1b[31m.jpg,error,truncated,image file is truncated,,,,,,,,\n"
     )
 
 
 def test_csv_quotes_a_lone_carriage_return() -> None:
     text = written("csv", Record("a\rb.jpg", failure=Failure("truncated", "")))
-    assert text.splitlines(keepends=True)[1:] == ['"a\r', 'b.jpg",error,truncated,,,,,,\n']
+    assert text.splitlines(keepends=True)[1:] == ['"a\r', 'b.jpg",error,truncated,,,,,,,,,\n']
 
 
 def test_text_leaves_failures_to_the_caller() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from inceptioncli.images.read import Found
 from inceptioncli.images.source import Content, Locator, Source
 
 Answer = Callable[[Any, Source, Any], Any]
@@ -17,16 +18,16 @@ Answer = Callable[[Any, Source, Any], Any]
 class Nothing(Locator):
     """Where nothing is to be read."""
 
-    def read(self, most: int | None = None) -> bytes:
-        return b""
+    def read(self, most: int | None = None) -> Found:
+        return Found(b"")
 
 
 class Clock(Locator):
     """Whose content is the time at which it has been read."""
 
-    def read(self, most: int | None = None) -> bytes:
+    def read(self, most: int | None = None) -> Found:
         time.sleep(0.01)
-        return repr(time.monotonic()).encode()
+        return Found(repr(time.monotonic()).encode())
 
 
 class Unreceivable(Locator):
@@ -61,7 +62,7 @@ def start_never() -> Answer:
     raise AssertionError
 
 
-def answer(content: Any, source: Source, task: Any) -> Any:
+def answer(found: Found, source: Source, task: Any) -> Any:
     path = source.path
     if path.startswith("signal "):
         os.kill(os.getpid(), int(path.split()[1]))
@@ -83,7 +84,7 @@ def answer(content: Any, source: Source, task: Any) -> Any:
         raise TooClumsyError(1, 2)
     elif path == "clock":
         time.sleep(0.05)
-        return float(content), time.monotonic()
+        return float(found.content), time.monotonic()
     elif path == "task":
         return task
     elif path == "memory":
@@ -95,5 +96,5 @@ def answer(content: Any, source: Source, task: Any) -> Any:
     elif path == "pid":
         return str(os.getpid())
     elif isinstance(source.locator, Content):
-        return f"{len(content)} bytes"
+        return f"{len(found.content)} bytes"
     return f"did {path}"

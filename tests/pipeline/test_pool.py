@@ -21,7 +21,7 @@ from inceptioncli.images.source import Content, Source, Unusable
 from inceptioncli.pipeline import pool as pools
 from inceptioncli.pipeline.ordered import Ordered
 from inceptioncli.pipeline.pool import Pool
-from inceptioncli.records import Failure
+from inceptioncli.records import Failure, Record
 from tests.pipeline import jobs
 from tests.processes import start
 
@@ -67,7 +67,7 @@ def answers(paths: Iterable[str], **options: Any) -> list[Any]:
     paths = list(paths)
     given = list(in_order(jobs.sources(paths), **options))
     assert [path for path, _ in given] == paths
-    return [answer.code if isinstance(answer, Failure) else answer for _, answer in given]
+    return [answer.code if isinstance(answer, Record) else answer for _, answer in given]
 
 
 def test_answers_come_in_input_order() -> None:
@@ -166,7 +166,7 @@ def test_content_that_only_the_parent_has() -> None:
     ]
     given = [answer for _, answer in in_order(sources, count=1)]
     assert given[1:4] == ["3000000 bytes", "x" * 5_000_000, "2000000 bytes"]
-    assert given[4:] == [Failure("not_found", "no"), "did b"]
+    assert given[4:] == [Record("gone", failure=Failure("not_found", "no")), "did b"]
 
 
 def test_a_slow_source_holds_up_no_answers() -> None:

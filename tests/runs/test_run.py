@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pandas
 import pytest
 
 import inceptioncli
-from inceptioncli import Batch, Record
+from inceptioncli import Batch, Record, Summary
 from inceptioncli.errors import ExitCode, ForeignOutputError, TooManyFailuresError, UsageError
+from inceptioncli.records import FileStamp
 from inceptioncli.runs.values import Committed, Waiting
 from tests.conftest import Run as Command
 
@@ -43,12 +45,12 @@ def test_a_run_tells_what_happens_and_ends_with_a_summary(
     (pictures / "bad.png").write_bytes((pictures / "b.png").read_bytes()[:300])
     out = tmp_path / "out" / "labels.csv"
     with classifier.run(pictures, out, batch=HERE) as run:
-        assert run.summary == (0, {})
+        assert run.summary == Summary(0, {})
         events = list(run)
     records = [event for event in events if isinstance(event, Record)]
     assert [Path(record.path).name for record in records] == ["a.jpg", "b.png", "bad.png", "c.webp"]
     assert all(isinstance(event, Record | Committed | Waiting) for event in events)
-    assert run.summary == (3, {"truncated": 1})
+    assert run.summary == Summary(3, {"truncated": 1})
     assert run.summary.exit_code == ExitCode.SOME_FAILED
     assert list(pandas.read_csv(out)["path"]) == [record.path for record in records]
 
@@ -78,7 +80,7 @@ def test_program_and_command_line_continue_each_other(
     assert run(*command, tmp_path / "b" / name).returncode == 0
     shutil.move(tmp_path / "b.png", late)
     assert run(*command, tmp_path / "a" / name).returncode == 0
-    assert ours(tmp_path / "b").finish() == (3, {})
+    assert ours(tmp_path / "b").finish() == Summary(ok=1, failures={}, older_ok=2)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
@@ -92,7 +94,7 @@ def test_what_is_done_is_kept_when_a_run_is_left(
     assert json.loads((out.parent / "run.json").read_bytes())["status"] == "unfinished"
     with classifier.run(pictures, out, batch=HERE) as run:
         assert sum(isinstance(event, Record) for event in run) == 2
-    assert run.summary == (3, {})
+    assert run.summary == Summary(2, {}, older_ok=1)
     with pytest.raises(ForeignOutputError, match="top_k"):
         classifier.run(pictures, out, top_k=1, batch=HERE)
     again = classifier.run(pictures, out, top_k=1, batch=HERE._replace(overwrite=True))
@@ -122,8 +124,13 @@ def test_too_many_failures_end_a_run(
     with pytest.raises(TooManyFailuresError, match="2 failed"):
         classifier.run(images, out, batch=HERE._replace(max_errors=1)).finish()
     assert len(pandas.read_csv(out)) == 2
+    # So many of this run: what failed before does not count.
+    with pytest.raises(TooManyFailuresError, match="2 failed"):
+        classifier.run(images, out, batch=HERE._replace(max_errors=1)).finish()
+    last = classifier.run(images, out, batch=HERE._replace(max_errors=1)).finish()
+    assert last == Summary(0, {"not_found": 1}, older_failures={"not_found": 4})
     kept = classifier.run(images, None, batch=HERE)
-    assert kept.finish() == (0, {"not_found": 5})
+    assert kept.finish() == Summary(0, {"not_found": 5})
     assert kept.summary.exit_code == ExitCode.NONE_OK
 
 
@@ -151,3 +158,48 @@ def test_pictures_of_a_program_go_into_files(
     assert [line["path"] for line in lines] == ["a.jpg", "b.png", "c.webp"]
     with classifier.run(iter([*named, ("d.jpg", named[0][1])]), out, batch=HERE) as run:
         assert [event.path for event in run if isinstance(event, Record)] == ["d.jpg"]
+
+
+def test_a_summary_is_of_this_run(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / "labels.jsonl"
+    bad = pictures / "bad.png"
+    bad.write_bytes((pictures / "b.png").read_bytes()[:300])
+    first = classifier.run(pictures, out, batch=HERE).finish()
+    assert (first, first.exit_code) == (Summary(3, {"truncated": 1}), ExitCode.SOME_FAILED)
+    again = classifier.run(pictures, out, batch=HERE).finish()
+    assert again == Summary(0, {}, older_ok=3, older_failures={"truncated": 1})
+    assert again.exit_code == ExitCode.OK
+    strict = classifier.run(pictures, out, batch=HERE._replace(strict=True)).finish()
+    assert strict.exit_code == ExitCode.SOME_FAILED
+    os.utime(pictures / "a.jpg", ns=(1, 1))
+    os.utime(bad, ns=(1, 1))
+    changed = classifier.run(pictures, out, batch=HERE).finish()
+    assert changed == Summary(0, {"truncated": 1}, older_ok=3, changed=1)
+    mended = classifier.run(pictures, out, batch=HERE._replace(retry_changed=True)).finish()
+    assert mended == Summary(1, {}, older_ok=2, older_failures={"truncated": 1})
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["file"]["modified"][:4] for line in lines][::2] == ["1970", "1970"]
+    assert lines[1]["file"]["size"] == (pictures / "b.png").stat().st_size
+
+
+def test_pictures_that_are_no_files_have_none(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    content = (pictures / "a.jpg").read_bytes()
+    given = [("a", content), ("b", content[:100]), str(pictures / "b.png")]
+    with classifier.run(iter(given), tmp_path / "out.jsonl", batch=HERE) as run:
+        found = [event.file for event in run if isinstance(event, Record)]
+    assert found == [None, None, FileStamp.of((pictures / "b.png").stat())]
+
+
+def test_failures_of_an_earlier_list_stay(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    for name in "ab":
+        batch = HERE._replace(retry_errors=name == "b")
+        classifier.run(iter([(name, b"no image")]), out, batch=batch).finish()
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["path"] for line in lines] == ["a", "b"]
