@@ -11,8 +11,12 @@ from inceptioncli.errors import ForeignOutputError, OutputError
 from inceptioncli.files import replacing
 
 NAME = "run.json"
-# What may differ between a run and its continuation: a moved weight file is the same weights.
-_NO_FINGERPRINT = ("output", "status", "counts", "committed", "renaming", "replaced")
+# What may differ between a run and its continuation: a moved weight file is the same weights, and
+# of versions that of the results counts.
+_INFORMATION = ("version", "weights name")
+_PROGRESS = ("output", "status", "counts", "committed", "renaming", "replaced")
+# What notes do not say that were written before it was said.
+_UNSAID = {"results_version": 1}
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -51,12 +55,12 @@ def write(path: Path, note: Mapping[str, Any]) -> None:
 def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
     """Raises ForeignOutputError, naming what differs, unless a note is of a run like this one."""
     # Through JSON, as the note went: tuples are lists there.
-    ours = _flat(json.loads(json.dumps(fingerprint)))
-    theirs = _flat({key: note[key] for key in note if key not in _NO_FINGERPRINT})
+    ours = _flat({**_UNSAID, **json.loads(json.dumps(fingerprint))})
+    theirs = _flat({**_UNSAID, **{key: note[key] for key in note if key not in _PROGRESS}})
     names = [
         name
         for name in dict.fromkeys((*theirs, *ours))
-        if name != "weights name" and theirs.get(name) != ours.get(name)
+        if name not in _INFORMATION and theirs.get(name) != ours.get(name)
     ]
     if "options command" in names:  # All the others follow from it.
         names = ["options command"]

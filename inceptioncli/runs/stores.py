@@ -17,7 +17,7 @@ from inceptioncli.output.base import Output, Unkept
 from inceptioncli.products.features import Features
 from inceptioncli.products.predictions import Predictions
 from inceptioncli.runs.values import Batch
-from inceptioncli.version import __version__
+from inceptioncli.version import RESULTS_VERSION, __version__
 
 
 def open_predictions(
@@ -111,6 +111,7 @@ def provenance(ready: Ready, decoding: Decoding, labels: tuple[Label, ...]) -> d
     side = decoding.size
     return {
         "version": __version__,
+        "results_version": RESULTS_VERSION,
         "weights": {"name": ready.weights.given, "sha256": ready.weights.sha256},
         "engine": ready.engine,
         "precision": ready.precision,

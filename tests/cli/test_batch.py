@@ -140,10 +140,11 @@ def test_provenance(classify: Any, images: Path, small_weights: Path, tmp_path: 
     import hashlib
 
     from inceptioncli import __version__
+    from inceptioncli.version import RESULTS_VERSION
 
     classify(images, "-k", "2", "--crop", "0.875", "-o", tmp_path / "out.csv")
     note = json.loads((tmp_path / "run.json").read_bytes())
-    assert note["version"] == __version__
+    assert (note["version"], note["results_version"]) == (__version__, RESULTS_VERSION)
     digest = hashlib.sha256(small_weights.read_bytes()).hexdigest()
     assert note["weights"] == {"name": str(small_weights), "sha256": digest}
     assert (note["engine"], note["precision"], note["crop"]) == ("litert", "float32", 0.875)
