@@ -1,4 +1,7 @@
-"""The note ``run.json``: what an output was made with, how far it is, and whose it is."""
+"""The note: what an output was made with, how far it is, and whose it is.
+
+It is ``run.json`` in a folder, and ``<file>.run.json`` beside a file.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,19 @@ def write(path: Path, note: Mapping[str, Any]) -> None:
     """
     with replacing(path) as beside:
         beside.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+
+def misnamed_table(note: Mapping[str, Any]) -> str | None:
+    """The file of records that a note in a ``run.json`` is of; None if the note is the folder's.
+
+    So were notes named before they said a version of the results: ``run.json`` was the first
+    output's in a folder, a file's or the folder's own.
+    """
+    options = note.get("options", {})
+    if "results_version" in note or options.get("command") != "classify":
+        return None
+    arrays, output = options.get("dump_dir"), note.get("output")
+    return None if arrays is not None and Path(arrays).name == output else output
 
 
 def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:

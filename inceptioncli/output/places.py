@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from inceptioncli.errors import ForeignOutputError, OutputError
-from inceptioncli.files import beside, cannot_write, remove_orphans
+from inceptioncli.errors import ForeignOutputError, InceptionError, OutputError
+from inceptioncli.files import beside, cannot_write, flush, remove_orphans
 from inceptioncli.output import note as notes
 from inceptioncli.output.locks import locked
 
@@ -26,14 +25,15 @@ class Place:
         files: what is written there.
 
     Attributes:
-        note: where the note is, as of `read_note`.
+        note: where the note is: a file's beside it, a folder's in it.
     """
 
     def __init__(self, folder: Path, table: str | None, files: Iterable[Path]) -> None:
         self.folder = folder
         self.table = table
         self.files = frozenset(files)
-        self.note = folder / notes.NAME
+        self.note = folder / (f"{table}.{notes.NAME}" if table else notes.NAME)
+        self._shared = folder / notes.NAME
 
     @property
     def output(self) -> Path:
@@ -61,19 +61,40 @@ class Place:
                 )
             yield
 
-    @contextlib.contextmanager
-    def note_locked(self) -> Iterator[None]:
-        """Keeps outputs in the same folder from taking the same note for theirs."""
-        with locked(self.folder, notes.NAME, seconds=60) as ours:
-            if not ours:
-                raise ForeignOutputError(f"another process is opening {self.note}; try again")
-            yield
-
     def read_note(self) -> dict[str, Any] | None:
-        """The note that is there; errors as of `note.read`."""
-        if self.table:
-            self.note = note_path(self.output)
-        return notes.read(self.note)
+        """The output's note, by its old name too; errors as of `note.read`."""
+        if self.table is None:
+            return None if self._misnamed() else notes.read(self.note)
+        return notes.read(self.note) or (
+            notes.read(self._shared) if self._misnamed() == self.table else None
+        )
+
+    def rename_old_note(self) -> None:
+        """Gives a note of the old naming its new name, before ours is written.
+
+        In one step: a kill leaves it under one of them, and both are understood. In a folder's way
+        it is most often another output's.
+
+        Raises:
+            ForeignOutputError: another process is writing that output.
+            OutputError: it can't be renamed.
+        """
+        table = self._misnamed()
+        if table is None or self.table not in (None, table):
+            return
+        name = self.folder / f"{table}.{notes.NAME}"
+        with contextlib.ExitStack() as stack:
+            if self.table is None and not stack.enter_context(locked(self.folder, table)):
+                raise ForeignOutputError(
+                    f"another process is writing {self.folder / table}; wait for it, or choose "
+                    "another -o"
+                )
+            try:
+                if not name.exists():
+                    self._shared.replace(name)
+                    flush(self.folder)
+            except OSError as error:
+                raise cannot_write(name, error) from error
 
     def write_note(self, note: Mapping[str, Any]) -> None:
         """Puts a note there, for good; errors as of `note.write`."""
@@ -86,7 +107,7 @@ class Place:
         elif taken := next(filter(_has_content, sorted(self.files)), None):
             raise ForeignOutputError(
                 f"{taken} is there already and was not written by a run like this one (no "
-                f"{notes.NAME} beside it); --overwrite replaces it, or choose another -o"
+                f"{self.note.name} beside it); --overwrite replaces it, or choose another -o"
             )
 
     def sweep(self, more: Iterable[Path] = ()) -> None:
@@ -102,22 +123,13 @@ class Place:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-
-def note_path(output: Path) -> Path:
-    """Where the note of an output file is: ``run.json`` beside it.
-
-    Where that is another output's, or something else's, it is ``<file name>.run.json``.
-    """
-    own = output.with_name(f"{output.name}.{notes.NAME}")
-    shared = output.with_name(notes.NAME)
-    if own.exists():
-        return own
-    try:
-        if shared.exists() and json.loads(shared.read_bytes())["output"] != output.name:
-            return own
-    except (OSError, ValueError, KeyError, TypeError):
-        return own
-    return shared
+    def _misnamed(self) -> str | None:
+        """The table whose note the folder's ``run.json`` is, by the old naming."""
+        try:
+            note = notes.read(self._shared)
+        except InceptionError:
+            return None
+        return notes.misnamed_table(note) if note else None
 
 
 def _has_content(file: Path) -> bool:

@@ -1,7 +1,7 @@
 """The store: the files of a run that can be killed at any moment and continued.
 
-A run's parts grow at their ends; the note (``run.json``) tells which length of each counts and is
-replaced, for good, after the parts are safe. What a kill leaves beyond is cut off by the next run.
+A run's parts grow at their ends; the note tells which length of each counts and is replaced, for
+good, after the parts are safe. What a kill leaves beyond is cut off by the next run.
 Records are appended as they come; what a continued run adds between older ones is put in its place
 when the run is finished.
 """
@@ -20,7 +20,6 @@ from inceptioncli.errors import OutputError, UsageError
 from inceptioncli.files import beside, cannot_write, flush, remove
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import damaged, missing
-from inceptioncli.output.note import NAME
 from inceptioncli.output.parts import Part
 from inceptioncli.output.places import REORDERED
 from inceptioncli.output.rendered import RenderedPart
@@ -43,7 +42,7 @@ class Store:
 
     Args:
         fingerprint: what the run is made with; another run's output is not continued.
-        targets: what is written, each in a folder of its own.
+        targets: what is written, no file twice.
         overwrite: start anew, whatever is there.
         again: start anew where a run like this one is.
         retry_errors: try failures that are there again.
@@ -80,18 +79,18 @@ class Store:
         self._lengths: dict[Part, int] = {}
         self._growing = False  # whether the notes say that the output is unfinished
         self._committed_at = time.monotonic()
-        if len({place.folder.resolve() for place in self._places}) < len(self._places):
+        names = [
+            place.folder.resolve() / file.name for place in self._places for file in place.files
+        ]
+        if len({*names}) < len(names):
             raise UsageError(
-                f"{self._places[0].output} and the arrays would share a folder, and its {NAME}; "
-                "give --dump-dir one of its own"
+                f"{self._places[0].output} has the name of a file of arrays in the same folder; "
+                "choose another -o, or another --dump-dir"
             )
         with contextlib.ExitStack() as locks:
             for place in self._places:
                 locks.enter_context(place.locked())
-            with contextlib.ExitStack() as notes_locked:
-                for place in sorted(self._places, key=lambda place: place.folder):
-                    notes_locked.enter_context(place.note_locked())
-                self._open(overwrite, again)
+            self._open(overwrite, again)
             self._locks = locks.pop_all()
 
     def append(self, record: Record) -> None:
@@ -177,6 +176,8 @@ class Store:
         if not overwrite:
             for place, note in zip(self._places, found, strict=True):
                 place.check_ours(note, self._fingerprint)
+        for place in self._places:
+            place.rename_old_note()
         note = found[0]
         there = any(file.exists() for file in self._places[0].files)
         if overwrite or again or note is None or not note["committed"] or not there:

@@ -81,7 +81,7 @@ def test_all_formats_say_the_same_as_standard_output(
         done = classify("-k", "3", images, "-o", tmp_path / name / name)
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.splitlines() == [summary]
-        assert names(tmp_path / name) == {name, "run.json"}
+        assert names(tmp_path / name) == {name, f"{name}.run.json"}
     out = {name: tmp_path / name / name for name in FILES}
     assert out["out.jsonl"].read_text(encoding="utf-8") == printed.stdout
     assert rows(out["out.jsonl"]) == rows(out["out.csv"]) == rows(out["out.parquet"])
@@ -133,7 +133,7 @@ def test_the_format_comes_from_the_option_or_the_suffix(
         assert classify(image, "-o", tmp_path / kept, "-f", "jsonl").returncode == 2
     assert classify(image, "--timeout", "nan").returncode == 2
     assert classify(image, "--timeout", "1e9").returncode == 2
-    assert names(tmp_path) == {"a.txt", "a.csv", "run.json"}
+    assert names(tmp_path) == {"a.txt", "a.txt.run.json", "a.csv"}
 
 
 def test_provenance(classify: Any, images: Path, small_weights: Path, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_provenance(classify: Any, images: Path, small_weights: Path, tmp_path: 
     from inceptioncli.version import RESULTS_VERSION
 
     classify(images, "-k", "2", "--crop", "0.875", "-o", tmp_path / "out.csv")
-    note = json.loads((tmp_path / "run.json").read_bytes())
+    note = json.loads((tmp_path / "out.csv.run.json").read_bytes())
     assert (note["version"], note["results_version"]) == (__version__, RESULTS_VERSION)
     digest = hashlib.sha256(small_weights.read_bytes()).hexdigest()
     assert note["weights"] == {"name": str(small_weights), "sha256": digest}
@@ -161,10 +161,38 @@ def test_two_outputs_in_one_folder_have_notes_of_their_own(
 ) -> None:
     for name in ("a.csv", "b.csv"):
         assert classify(images, "-o", tmp_path / name).returncode == 3
-    assert names(tmp_path) == {"a.csv", "run.json", "b.csv", "b.csv.run.json"}
+    assert names(tmp_path) == {"a.csv", "a.csv.run.json", "b.csv", "b.csv.run.json"}
     for name in ("a.csv", "b.csv"):
         assert classify(images, "-o", tmp_path / name).returncode == 0
         assert classify(images, "-k", "2", "-o", tmp_path / name).returncode == 7
+
+
+@pytest.mark.parametrize("note", ["labels.csv.run.json", "run.json"])
+def test_features_leave_a_table_in_their_folder_alone(
+    classify: Any, run: Run, small_weights: Path, images: Path, tmp_path: Path, note: str
+) -> None:
+    table = tmp_path / "out" / "labels.csv"
+    few = ["-i", tmp_path / "list"]
+    listed = sorted(map(str, images.rglob("*.*")))
+    (tmp_path / "list").write_text("\n".join(listed[:9]), encoding="utf-8")
+    assert classify(*few, "-o", table).returncode in (0, 3)
+    if note == "run.json":  # as the first notes were named
+        written = json.loads((tmp_path / "out" / "labels.csv.run.json").read_bytes())
+        del written["results_version"]
+        (tmp_path / "out" / "labels.csv.run.json").unlink()
+        (tmp_path / "out" / "run.json").write_text(json.dumps(written), encoding="utf-8")
+    features = ["features", "-w", small_weights, images, "-o", tmp_path / "out", "--overwrite"]
+    assert run(*features).returncode in (0, 3)
+    assert names(tmp_path / "out") == {
+        "labels.csv", "labels.csv.run.json", "PreLogits.npy", "index.jsonl", "run.json",
+    }  # fmt: skip
+    (tmp_path / "list").write_text("\n".join(listed), encoding="utf-8")
+    assert classify(*few, "-o", table).returncode in (0, 3)
+    assert [path for path, _, _ in rows(table)] == listed
+    assert run(*features[:-1]).returncode in (0, 3)
+    before = tree(tmp_path / "out")
+    assert classify(*few, "-o", tmp_path / "out" / "more.csv", "-k", "2").returncode in (0, 3)
+    assert before.items() <= tree(tmp_path / "out").items()
 
 
 def test_a_link_is_followed(classify: Any, images: Path, tmp_path: Path) -> None:
@@ -173,7 +201,7 @@ def test_a_link_is_followed(classify: Any, images: Path, tmp_path: Path) -> None
     (tmp_path / "out.csv").symlink_to(tmp_path / "real" / "table.csv")
     assert classify(image, "-o", tmp_path / "out.csv").returncode == 0
     assert (tmp_path / "out.csv").is_symlink()
-    assert names(tmp_path / "real") == {"table.csv", "run.json"}
+    assert names(tmp_path / "real") == {"table.csv", "table.csv.run.json"}
 
 
 # Continuing
@@ -274,7 +302,7 @@ def test_another_runs_output_is_refused(classify: Any, images: Path, tmp_path: P
     assert out.read_text(encoding="utf-8").startswith(
         "path,status,error,message,size,modified,id_1,"
     )
-    assert names(out.parent) == {"out.csv", "run.json"}
+    assert names(out.parent) == {"out.csv", "out.csv.run.json"}
 
 
 def test_somebody_elses_files_are_refused(classify: Any, images: Path, tmp_path: Path) -> None:
@@ -293,7 +321,9 @@ def test_somebody_elses_files_are_refused(classify: Any, images: Path, tmp_path:
     assert "100 bytes" in done.stderr
     out.unlink()  # to have it anew
     assert classify(images, "-o", out).returncode == 3
-    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")  # whose it is
+    assert classify(images, "-o", out).returncode in (0, 3)
+    (tmp_path / "out.csv.run.json").write_text("{}", encoding="utf-8")
     assert classify(images, "-o", out).returncode == 7
 
 
@@ -314,7 +344,7 @@ def test_one_writer_at_a_time(small_weights: Path, images: Path, tmp_path: Path)
     assert b"another process is writing" in second.stderr
     first.stdin.close()
     assert first.wait(60) == 0
-    assert names(tmp_path) == {"out.jsonl", "run.json"}
+    assert names(tmp_path) == {"out.jsonl", "out.jsonl.run.json"}
 
 
 def test_max_errors(classify: Any, tmp_path: Path) -> None:
@@ -555,7 +585,7 @@ def test_records_are_safe_while_nothing_comes(
         while True:
             assert time.monotonic() < deadline
             time.sleep(0.2)
-            note = out.with_name("run.json")
+            note = out.with_name("out.jsonl.run.json")
             if note.exists() and json.loads(note.read_bytes())["counts"]["inputs"] == 1:
                 break
         process.kill()

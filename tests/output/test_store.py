@@ -26,6 +26,7 @@ from inceptioncli.records import Failure, FileStamp, Prediction, Record
 CALLS = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
 FILE = FileStamp(3, "2026-11-24T08:45:19.123456789Z")
 CASES = ("csv", "parquet", "features", "jsonl+features")
+SHARED = "csv+shared features"  # in the folder of the table
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="forks"),
@@ -77,11 +78,18 @@ def execute(case: str, folder: Path, run: Run) -> None:
     targets: list[Target] = []
     if case != "features":
         format = case.partition("+")[0]
-        targets.append(Table.at(folder / f"out.{format}", FORMATS[format], run.top_k))
+        within = folder / "arrays" if case == SHARED else folder
+        targets.append(Table.at(within / f"out.{format}", FORMATS[format], run.top_k))
     if case.endswith("features"):
         shapes = dict.fromkeys(run.end_points, (2, 3))
         targets.append(Arrays(folder / "arrays", shapes, "float32"))
-    fingerprint = {"weights": {"name": "w", "sha256": "0"}, "ends": run.end_points}
+    arrays = {"dump_dir": "arrays"} if case.endswith("+features") else {}
+    fingerprint = {
+        "results_version": 1,
+        "weights": {"name": "w", "sha256": "0"},
+        "options": {"command": "classify", **arrays},
+        "ends": run.end_points,
+    }
     with Store(
         fingerprint,
         *targets,
@@ -168,6 +176,7 @@ BOTH = "parquet+features"
     [
         *((case, *trouble) for case in CASES for trouble in TROUBLES),
         *((BOTH, kill, scenario) for scenario in ("fresh", "one in front")),
+        *((SHARED, kill, scenario) for scenario in SCENARIOS),
     ],
 )
 def test_trouble_at_every_call(
@@ -229,11 +238,99 @@ def test_a_second_table_does_not_take_the_arrays_of_the_first(tmp_path: Path) ->
             assert not refused
 
 
-def test_table_and_arrays_do_not_share_a_folder(tmp_path: Path) -> None:
-    arrays = Arrays(tmp_path, {"A": (2,)}, "float32")
+@pytest.mark.parametrize("name", ["A.npy", "index.jsonl"])
+def test_a_table_is_no_file_of_the_arrays(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x").mkdir()
+    arrays = Arrays(tmp_path / "x" / "..", {"A": (2,)}, "float32")
     with pytest.raises(UsageError, match="--dump-dir"):
-        Store({}, Table.at(tmp_path / "out.csv", FORMATS["csv"], 1), arrays)
-    assert not list(tmp_path.iterdir())
+        Store({}, Table.at(tmp_path / name, FORMATS["csv"], 1), arrays)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def old_naming(folder: Path, note: str) -> None:
+    """Makes a note what it was when the first output in a folder had its ``run.json``."""
+    written = json.loads((folder / note).read_bytes())
+    del written["results_version"]
+    (folder / note).unlink()
+    (folder / "run.json").write_text(json.dumps(written), encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", ["csv", "parquet", "jsonl+features"])
+def test_a_note_of_the_old_naming_goes_on(case: str, tmp_path: Path) -> None:
+    """Killed at every call; the note is there under one of its names."""
+    table = f"out.{case.partition('+')[0]}"
+    run = Run("aBcd")
+    execute(case, tmp_path / "reference", run)
+    reference = tree(tmp_path / "reference")
+    execute(case, tmp_path / "start", Run("aB"))
+    old_naming(tmp_path / "start", f"{table}.run.json")
+    assert f"{table}.run.json" not in tree(tmp_path / "start")
+    code = number = 0
+    while code == 9 or number == 0:
+        number += 1
+        folder = tmp_path / f"work{number}"
+        shutil.copytree(tmp_path / "start", folder)
+        code = disturb(lambda folder=folder: execute(case, folder, run), number, kill)  # type: ignore[misc]
+        assert {f"{table}.run.json", "run.json"} & tree(folder).keys(), number
+        execute(case, folder, run)
+        assert tree(folder) == reference, number
+    assert number > 10
+
+
+def test_a_note_of_the_old_naming_stays_where_a_run_is_refused(tmp_path: Path) -> None:
+    execute("csv", tmp_path, Run("aB"))
+    old_naming(tmp_path, "out.csv.run.json")
+    before = tree(tmp_path)
+    with pytest.raises(ForeignOutputError):
+        execute("csv", tmp_path, Run("aB", end_points=("C",)))
+    assert tree(tmp_path) == before
+
+
+def features_beside(folder: Path, *, overwrite: bool) -> None:
+    with Store({}, Arrays(folder, {"A": (2,)}, "float32"), overwrite=overwrite) as store:
+        store.append(Record("x", features={"A": np.ones(2, np.float32)}))
+        store.finish()
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("old", [True, False])
+def test_arrays_leave_the_note_of_a_table_in_their_folder(
+    tmp_path: Path, old: bool, overwrite: bool
+) -> None:
+    execute("csv", tmp_path / "reference", Run("aBcd"))
+    for number in range(1, 200):
+        folder = tmp_path / f"work{number}"
+        execute("csv", folder, Run("aB"))
+        if old:
+            old_naming(folder, "out.csv.run.json")
+        code = disturb(
+            lambda folder=folder: features_beside(folder, overwrite=overwrite),  # type: ignore[misc]
+            number,
+            kill,
+        )
+        features_beside(folder, overwrite=False)
+        execute("csv", folder, Run("aBcd"))
+        features_beside(folder, overwrite=False)
+        found = tree(folder)
+        expected = tree(tmp_path / "reference")
+        assert {name: found[name] for name in expected} == expected
+        assert set(found) - set(expected) == {"run.json", "index.jsonl", "A.npy"}
+        if code == 0:
+            break
+    assert code == 0
+    assert number > 10
+
+
+def test_an_old_note_is_not_renamed_under_its_writer(tmp_path: Path) -> None:
+    execute("csv", tmp_path, Run("aB"))
+    old_naming(tmp_path, "out.csv.run.json")
+    before = tree(tmp_path)
+    with (
+        Table.at(tmp_path / "out.csv", FORMATS["csv"], 1).place().locked(),
+        pytest.raises(ForeignOutputError, match=r"another process is writing .*out\.csv"),
+    ):
+        features_beside(tmp_path, overwrite=True)
+    assert {name: tree(tmp_path)[name] for name in before} == before
 
 
 def test_commits_come_by_count_and_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +351,8 @@ def test_commits_come_by_count_and_by_time(tmp_path: Path, monkeypatch: pytest.M
         assert not store.commit_if_due()
         now = 2 * COMMIT_SECONDS
         assert not store.commit_if_due()  # nothing new
-    assert json.loads((tmp_path / "run.json").read_bytes())["counts"]["inputs"] == len(due)
+    note = json.loads((tmp_path / "out.csv.run.json").read_bytes())
+    assert note["counts"]["inputs"] == len(due)
 
 
 @pytest.mark.parametrize("case", [*CASES, BOTH])

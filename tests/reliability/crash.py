@@ -57,6 +57,7 @@ class Case:
         self.format = format
         self.output = folder / ("features" if format == "features" else f"out.{format}")
         self.folder = self.output if format == "features" else folder
+        self.note = "run.json" if format == "features" else f"{self.output.name}.run.json"
         command = "features" if format == "features" else "classify"
         self.command = [sys.executable, "-m", "inceptioncli", command, "-w", str(weights)]
         self.command += [str(images), "-o", str(self.output)]

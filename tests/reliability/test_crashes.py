@@ -89,7 +89,7 @@ def test_signals_commit_what_is_done(
         time.sleep(0.01)
     assert not any(map(is_alive, workers))
     case.check_valid()
-    begun = (case.folder / "run.json").read_bytes()
+    begun = (case.folder / case.note).read_bytes()
     done = int(told[1].replace(b",", b""))
     assert f'"inputs": {done},'.encode() in begun  # all of it counts, not the last commit alone
     assert done < MANY
@@ -180,7 +180,7 @@ def test_flushed_before_and_after_every_rename(
         assert source in [match[1] for match in before if match], line
         assert after, line
         assert Path(after[1]) == Path(target).parent, line
-    expected = {"run.json"}
+    expected = {case.note}
     expected |= {"out.parquet"} if format == "parquet" else set()
     expected |= {"PreLogits.npy", "Mixed_7c.npy"} if format == "features" else set()
     assert renamed == expected

@@ -91,7 +91,7 @@ def test_what_is_done_is_kept_when_a_run_is_left(
     with classifier.run(pictures, out, batch=HERE) as run:
         next(iter(run))
     assert len(out.read_text(encoding="utf-8").splitlines()) == 1
-    assert json.loads((out.parent / "run.json").read_bytes())["status"] == "unfinished"
+    assert json.loads((out.parent / "labels.jsonl.run.json").read_bytes())["status"] == "unfinished"
     with classifier.run(pictures, out, batch=HERE) as run:
         assert sum(isinstance(event, Record) for event in run) == 2
     assert run.summary == Summary(2, {}, older_ok=1)
