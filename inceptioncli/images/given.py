@@ -11,7 +11,6 @@ from inceptioncli.errors import ImageError, UsageError
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.read import LARGEST_STREAM, check_size
 from inceptioncli.images.source import Content, Locator, Pixels, Source, Unusable
-from inceptioncli.images.walk import sources
 from inceptioncli.records import STDIN, Failure
 
 if TYPE_CHECKING:
@@ -52,10 +51,10 @@ def given_inputs(images: Images) -> Inputs:
     raise _unknown(images)
 
 
-def _sources(images: Iterable[Any]) -> Iterator[Source]:
+def _sources(images: Iterable[Any]) -> Iterator[Source | str]:
     for image in images:
         if _is_path(image):
-            yield from sources([os.fspath(image)])
+            yield os.fspath(image)
         elif isinstance(image, tuple) and _is_pair(image):
             yield Source(os.fspath(image[0]), _locator(image[1]))
         else:

@@ -7,8 +7,10 @@ import os
 import select
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from inceptioncli.errors import UsageError
 from inceptioncli.images.source import Source
 from inceptioncli.images.walk import sources
 from inceptioncli.records import STDIN
@@ -23,11 +25,13 @@ class Inputs:
         paths: files, folders, ``-`` for standard input.
         listed: an open list of paths: one a line.
         nul_separated: the list's entries end with NUL instead.
-        handed_over: sources of a program's own (see `images.given`).
+        handed_over: paths and sources of a program's own (see `images.given`).
 
     Attributes:
         known: tells of files in folders that need not be looked into any more to see that they are
             images; may be set until iteration begins.
+        at_relative: called when the turn of the first relative path has come, which depends on the
+            working folder; what it raises ends the iteration there. May be set until then.
     """
 
     def __init__(
@@ -36,17 +40,16 @@ class Inputs:
         listed: BinaryIO | None = None,
         *,
         nul_separated: bool = False,
-        handed_over: Iterable[Source] | None = None,
+        handed_over: Iterable[Source | str] | None = None,
     ) -> None:
         self.paths = tuple(paths)
         self._listed = listed
         self._nul_separated = nul_separated
         self.known: Callable[[str], bool] = lambda path: False
+        self.at_relative: Callable[[], None] = lambda: None
         self._handed_over = handed_over
-        self._found = itertools.chain(
-            sources(self._named(listed), known=lambda path: self.known(path)), handed_over or ()
-        )
-        self._first: list[Source] = []
+        self._found = self._find()
+        self._first: list[tuple[Source, bool]] = []
 
     @property
     def streamed(self) -> bool:
@@ -68,7 +71,12 @@ class Inputs:
 
     def __iter__(self) -> Iterator[Source]:
         first, self._first = self._first, []
-        return itertools.chain(first, self._found)
+        absolute = True
+        for source, relative in itertools.chain(first, self._found):
+            if relative and absolute:
+                absolute = False
+                self.at_relative()
+            yield source
 
     def again(self) -> Iterator[Source]:
         """The same from the start, without a word on what is left out; not if `streamed`."""
@@ -84,13 +92,44 @@ class Inputs:
         paths = [path.rstrip(os.sep) or path for path in self.paths]
         return {
             "inputs": paths,
+            "working_folder": working_folder() if any(map(is_relative, paths)) else None,
             "input_list": None if self._listed is None else str(self._listed.name),
         }
+
+    def _find(self) -> Iterator[tuple[Source, bool]]:
+        """The sources, and of each whether it comes of a relative path."""
+        for entry in itertools.chain(self._named(self._listed), self._handed_over or ()):
+            if isinstance(entry, Source):
+                yield entry, False
+                continue
+            relative = is_relative(entry)
+            for source in sources([entry], known=lambda path: self.known(path)):
+                yield source, relative
 
     def _named(self, listed: BinaryIO | None) -> Iterator[str]:
         yield from self.paths
         if listed is not None:
             yield from read_list(listed, nul_separated=self._nul_separated)
+
+
+def is_relative(path: str) -> bool:
+    """Whether a path that a user names depends on the working folder."""
+    return path != STDIN and not Path(path).is_absolute()
+
+
+def working_folder() -> str:
+    """Where relative paths begin.
+
+    Raises:
+        UsageError: it has been removed.
+    """
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the working folder has been removed, and inputs are relative to it; change to one "
+            "that is there, or name inputs by absolute paths"
+        ) from error
 
 
 def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:

@@ -18,6 +18,8 @@ NAME = "run.json"
 # of versions that of the results counts.
 _INFORMATION = ("version", "weights name")
 _PROGRESS = ("output", "status", "counts", "committed", "renaming", "replaced")
+# Apart from what else makes a run's identity: it counts where both runs have one.
+_WORKING_FOLDER = "working_folder"
 # What notes do not say that were written before it was said.
 _UNSAID = {"results_version": 1}
 
@@ -70,13 +72,14 @@ def misnamed_table(note: Mapping[str, Any]) -> str | None:
 
 def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
     """Raises ForeignOutputError, naming what differs, unless a note is of a run like this one."""
+    apart = (*_INFORMATION, _WORKING_FOLDER)
     # Through JSON, as the note went: tuples are lists there.
     ours = _flat({**_UNSAID, **json.loads(json.dumps(fingerprint))})
     theirs = _flat({**_UNSAID, **{key: note[key] for key in note if key not in _PROGRESS}})
     names = [
         name
         for name in dict.fromkeys((*theirs, *ours))
-        if name not in _INFORMATION and theirs.get(name) != ours.get(name)
+        if name not in apart and theirs.get(name) != ours.get(name)
     ]
     if "options command" in names:  # All the others follow from it.
         names = ["options command"]
@@ -88,6 +91,20 @@ def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str
         raise ForeignOutputError(
             f"the output belongs to another run ({path}): {'; '.join(differences)}; give the same "
             "options to continue it, --overwrite to start anew, or another -o"
+        )
+    check_same_folder(path, theirs.get(_WORKING_FOLDER), ours.get(_WORKING_FOLDER))
+
+
+def check_same_folder(path: Path, theirs: str | None, ours: str | None) -> None:
+    """Raises ForeignOutputError where relative inputs of a note's run lead elsewhere than ours.
+
+    None stands for a run that has met no relative input, or whose note does not say.
+    """
+    if None not in (theirs, ours) and theirs != ours:
+        raise ForeignOutputError(
+            f"the output belongs to another run ({path}): its inputs are relative to {theirs}, and "
+            f"here they would be to {ours}; continue it there, or give --overwrite to start anew, "
+            "or another -o"
         )
 
 

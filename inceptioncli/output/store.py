@@ -18,6 +18,7 @@ from typing import Any
 
 from inceptioncli.errors import OutputError, UsageError
 from inceptioncli.files import beside, cannot_write, flush, remove
+from inceptioncli.output import note as notes
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import damaged, missing
 from inceptioncli.output.parts import Part
@@ -70,6 +71,7 @@ class Store:
     ) -> None:
         self.ledger = Ledger(retry_errors=retry_errors, retry_changed=retry_changed)
         self._fingerprint = fingerprint
+        self._working_folder: str | None = fingerprint.get("working_folder")
         self._places = [target.place() for target in targets]
         self._records = [target.records() for target in targets]
         self._rendered = [part for part in self._records if isinstance(part, RenderedPart)]
@@ -92,6 +94,18 @@ class Store:
                 locks.enter_context(place.locked())
             self._open(overwrite, again)
             self._locks = locks.pop_all()
+
+    def found_from(self, working_folder: str) -> None:
+        """Says where the relative inputs begin that come from now on.
+
+        May be called in another thread. The note says so together with the first of their records
+        that counts.
+
+        Raises:
+            ForeignOutputError: earlier ones began elsewhere.
+        """
+        notes.check_same_folder(self._places[0].note, self._working_folder, working_folder)
+        self._working_folder = working_folder
 
     def append(self, record: Record) -> None:
         """Writes a record, and a row of each array from its features.
@@ -183,6 +197,7 @@ class Store:
         if overwrite or again or note is None or not note["committed"] or not there:
             self._begin(found)
         else:
+            self._working_folder = self._working_folder or note.get("working_folder")
             # A kill may have come right before a note, or between two of them.
             finished = all(other is not None and other["status"] == _FINISHED for other in found)
             self._continue(note, finished)
@@ -290,6 +305,7 @@ class Store:
         ok = counts[None]
         note = {
             **self._fingerprint,
+            "working_folder": self._working_folder,
             "status": status,
             "counts": {
                 "inputs": counts.total(),

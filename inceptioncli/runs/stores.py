@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inceptioncli.engine.base import Ready
 from inceptioncli.errors import UsageError
-from inceptioncli.images.inputs import Inputs
+from inceptioncli.images.inputs import Inputs, working_folder
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label
 from inceptioncli.output.base import Output, Unkept
@@ -18,6 +18,10 @@ from inceptioncli.products.features import Features
 from inceptioncli.products.predictions import Predictions
 from inceptioncli.runs.values import Batch
 from inceptioncli.version import RESULTS_VERSION, __version__
+
+if TYPE_CHECKING:
+    from inceptioncli.output.store import Store
+    from inceptioncli.output.targets import Target
 
 
 def open_predictions(
@@ -53,8 +57,7 @@ def open_predictions(
         raise UsageError("end points to dump and a folder for them go together")
     if output is None and folder is None:
         return Unkept()
-    from inceptioncli.output.store import Store
-    from inceptioncli.output.targets import Arrays, Table, Target, file_format
+    from inceptioncli.output.targets import Arrays, Table, file_format
 
     targets: list[Target] = []  # The note of the first is the one that counts.
     wanted = None
@@ -73,21 +76,13 @@ def open_predictions(
         "output": str(output) if output and folder else None,
         "dump_dir": str(folder) if folder else None,
     }
-    return Store(
-        {**provenance, "options": options, **inputs.provenance()},
-        *targets,
-        overwrite=batch.overwrite,
-        again=output is None,
-        retry_errors=batch.retry_errors,
-        retry_changed=batch.retry_changed,
-    )
+    return _store(provenance, options, inputs, targets, batch, again=output is None)
 
 
 def open_features(
     provenance: Mapping[str, Any], inputs: Inputs, features: Features, batch: Batch, folder: Path
 ) -> Output:
     """Where features alone go: a folder of arrays; see `open_predictions`."""
-    from inceptioncli.output.store import Store
     from inceptioncli.output.targets import Arrays
 
     options = {
@@ -96,13 +91,31 @@ def open_features(
         "pool": features.pool,
         "dtype": features.dtype,
     }
-    return Store(
+    arrays = Arrays(folder, features.shapes, features.dtype)
+    return _store(provenance, options, inputs, [arrays], batch)
+
+
+def _store(
+    provenance: Mapping[str, Any],
+    options: Mapping[str, Any],
+    inputs: Inputs,
+    targets: Sequence[Target],
+    batch: Batch,
+    *,
+    again: bool = False,
+) -> Store:
+    from inceptioncli.output.store import Store
+
+    store = Store(
         {**provenance, "options": options, **inputs.provenance()},
-        Arrays(folder, features.shapes, features.dtype),
+        *targets,
         overwrite=batch.overwrite,
+        again=again,
         retry_errors=batch.retry_errors,
         retry_changed=batch.retry_changed,
     )
+    inputs.at_relative = lambda: store.found_from(working_folder())
+    return store
 
 
 def provenance(ready: Ready, decoding: Decoding, labels: tuple[Label, ...]) -> dict[str, Any]:
