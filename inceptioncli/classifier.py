@@ -20,7 +20,12 @@ from inceptioncli.products.features import features_of
 from inceptioncli.products.predictions import predictions_of
 from inceptioncli.records import Record
 from inceptioncli.runs.run import Run
-from inceptioncli.runs.stores import open_features, open_predictions, provenance
+from inceptioncli.runs.stores import (
+    open_features,
+    open_predictions,
+    provenance,
+    recorded_engine,
+)
 from inceptioncli.runs.values import Batch
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
@@ -44,20 +49,25 @@ def load(
     crop: float | None = None,
     exact_decode: bool = False,
     offline: bool = False,
-    at_least: int = 1,
+    at_least: int | None = 1,
+    output: StrPath | None = None,
 ) -> Classifier:
     """Loads a classifier.
 
     Args:
         weights: a name (``inceptioncli weights list``) or the path of a weight file.
         device: ``cpu``, ``gpu`` or ``gpu:N``; ``auto`` takes a GPU if there is one and either
-            ``at_least`` 200 images are to come, or the precision is one that only a GPU has.
+            ``at_least`` 200 images are to come, or the precision is one that only a GPU has, or
+            ``output`` was begun on one.
         precision: ``float32``, on the CPU also ``int8``, on a GPU also ``bfloat16``, ``float16``.
         labels: file with class names, in place of the model's own.
         crop: central fraction of each side to keep, in (0, 1]; None for the model's own.
         exact_decode: decode every pixel of large pictures, too; see `images.decode.decode`.
         offline: never download.
-        at_least: so many images are to come, as far as is known.
+        at_least: so many images are to come, as far as is known; None for a stream of them, which
+            nobody is to wait for: ``auto`` then takes the CPU, and says so.
+        output: the file or folder of a run that is to go on, or begins; what was begun on one
+            engine is continued on no other.
 
     Raises:
         UsageError: an argument that can't be used, or labels that don't fit.
@@ -69,6 +79,8 @@ def load(
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights))
+    if output is not None:
+        device = devices.continued(device, precision, recorded_engine(Path(output)))
     ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))

@@ -94,7 +94,8 @@ def classify(
 
     if output is not None:
         file_format(output, format)  # Before weights are fetched for nothing.
-    with graph.load(inputs) as classifier:
+    continued = None if batch.overwrite else output or dump_dir
+    with graph.load(inputs, continued) as classifier:
         run = classifier.run(
             inputs,
             output,

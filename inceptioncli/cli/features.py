@@ -73,7 +73,7 @@ def features(
     Exit codes: as of `inceptioncli classify`.
     """
     inputs = named.open()
-    with graph.load(inputs) as classifier:
+    with graph.load(inputs, None if batch.overwrite else output) as classifier:
         run = classifier.run_features(
             inputs, output, end_points=end_point, pool=pool, dtype=dtype, batch=batch
         )

@@ -16,6 +16,8 @@ from inceptioncli.choices import DEVICES, PRECISIONS
 from inceptioncli.weights.registry import DEFAULT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inceptioncli.classifier import Classifier
     from inceptioncli.images.inputs import Inputs
 
@@ -65,16 +67,12 @@ class GraphOptions(NamedTuple):
     exact_decode: bool
     offline: bool
 
-    def load(self, inputs: Inputs) -> Classifier:
-        """The classifier for these inputs; raises as `inceptioncli.load`."""
+    def load(self, inputs: Inputs, output: Path | None = None) -> Classifier:
+        """The classifier for these inputs, and for what they continue; as `inceptioncli.load`."""
         from inceptioncli.classifier import load
-        from inceptioncli.engine.devices import IMAGES_THAT_REPAY_A_GPU, has_gpu
+        from inceptioncli.engine.devices import IMAGES_THAT_REPAY_A_GPU, number_decides
 
-        if self.device == "auto" and has_gpu():
-            at_least = inputs.peek(IMAGES_THAT_REPAY_A_GPU)
-        else:
-            at_least = 0 if inputs.streamed else inputs.peek(2)
-
+        enough = IMAGES_THAT_REPAY_A_GPU if number_decides(self.device, self.precision) else 2
         return load(
             self.weights,
             device=self.device,
@@ -83,7 +81,8 @@ class GraphOptions(NamedTuple):
             crop=self.crop,
             exact_decode=self.exact_decode,
             offline=self.offline,
-            at_least=at_least,
+            at_least=None if inputs.streamed else inputs.peek(enough),
+            output=output,
         )
 
 
@@ -115,7 +114,8 @@ graph_options = collected(
         default="auto",
         show_default=True,
         help=f"{DEVICES}. auto takes a GPU when there is one and there are enough "
-        "images to repay its start.",
+        "images to repay its start; a list that comes through a pipe is not waited for, and "
+        "an output is continued on what it was begun on.",
     ),
     click.option(
         "--precision",

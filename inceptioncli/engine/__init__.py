@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 
 
 def prepare(
-    chosen: Chosen, device: str, precision: str, *, offline: bool = False, at_least: int = 1
+    chosen: Chosen, device: str, precision: str, *, offline: bool = False, at_least: int | None = 1
 ) -> Ready:
     """Makes chosen weights ready to run: fetched, compiled for a CPU or loaded on a GPU.
 
@@ -25,7 +25,7 @@ def prepare(
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
         precision: one of `choices.PRECISIONS`.
         offline: forbid to download the weights.
-        at_least: so many images, as far as is known.
+        at_least: so many images, as far as is known; None for a stream of them.
 
     Raises:
         DeviceError: the device or precision is not to be had here.

@@ -132,6 +132,19 @@ class Place:
         return notes.misnamed_table(note) if note else None
 
 
+def note_of(output: Path) -> dict[str, Any] | None:
+    """The note of a file or a folder, read without touching anything.
+
+    None if there is none that can be read; whoever opens the output is told why.
+    """
+    output = output.resolve()
+    table = None if output.is_dir() else output.name
+    try:
+        return Place(output if table is None else output.parent, table, ()).read_note()
+    except InceptionError:
+        return None
+
+
 def _has_content(file: Path) -> bool:
     try:
         return file.stat().st_size > 0

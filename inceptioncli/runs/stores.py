@@ -95,6 +95,14 @@ def open_features(
     return _store(provenance, options, inputs, [arrays], batch)
 
 
+def recorded_engine(output: Path) -> str | None:
+    """The engine that an output was begun with; None if nobody has begun it."""
+    from inceptioncli.output.places import note_of
+
+    note = note_of(output)
+    return note.get("engine") if note else None
+
+
 def _store(
     provenance: Mapping[str, Any],
     options: Mapping[str, Any],

@@ -29,13 +29,57 @@ def test_what_does_not_exist_is_refused(device: str, precision: str, message: st
         (True, "float32", devices.IMAGES_THAT_REPAY_A_GPU, "gpu"),
         (True, "int8", 10_000, "cpu"),
         (True, "float16", 1, "gpu"),
+        (True, "float32", None, "cpu"),
+        (True, "float16", None, "gpu"),
+        (False, "float32", None, "cpu"),
     ],
 )
 def test_auto(
-    monkeypatch: pytest.MonkeyPatch, gpu: bool, precision: str, images: int, device: str
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, precision: str, images: int | None, device: str
 ) -> None:
     monkeypatch.setattr(devices, "has_gpu", lambda: gpu)
     assert devices.resolve("auto", precision, images) == device
+
+
+@pytest.mark.parametrize(("gpu", "precision"), [(True, "float32"), (True, "int8"), (False, "int8")])
+def test_what_a_stream_runs_on_is_said_where_there_is_a_choice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, gpu: bool, precision: str
+) -> None:
+    monkeypatch.setattr(devices, "has_gpu", lambda: gpu)
+    caplog.set_level("INFO")
+    devices.resolve("auto", precision, None)
+    said = gpu and precision == "float32"
+    assert [("CPU" in text, "--device gpu" in text) for text in caplog.messages] == [
+        (True, True)
+    ] * said
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "engine", "gpu", "expected"),
+    [
+        ("auto", "float32", "litert", True, "cpu"),
+        ("auto", "float32", "tensorflow", True, "gpu"),
+        ("auto", "float32", None, True, "auto"),
+        # What can't be had here is refused by the output, whose engine is another.
+        ("auto", "float32", "tensorflow", False, "auto"),
+        ("auto", "float16", "litert", True, "auto"),
+        ("auto", "int8", "tensorflow", True, "auto"),
+        # What was asked for by name is taken at its word.
+        ("gpu", "float32", "litert", True, "gpu"),
+        ("cpu", "float32", "tensorflow", True, "cpu"),
+        ("gpu:1", "float32", "tensorflow", True, "gpu:1"),
+    ],
+)
+def test_a_run_goes_on_with_its_engine(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    precision: str,
+    engine: str | None,
+    gpu: bool,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(devices, "has_gpu", lambda: gpu)
+    assert devices.continued(device, precision, engine) == expected
 
 
 def test_auto_does_not_replace_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:
