@@ -19,13 +19,8 @@ from inceptioncli.pipeline.layout import Layout
 from inceptioncli.products.features import features_of
 from inceptioncli.products.predictions import predictions_of
 from inceptioncli.records import Record
+from inceptioncli.runs import stores
 from inceptioncli.runs.run import Run
-from inceptioncli.runs.stores import (
-    open_features,
-    open_predictions,
-    provenance,
-    recorded_engine,
-)
 from inceptioncli.runs.values import Batch
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
@@ -57,17 +52,15 @@ def load(
     Args:
         weights: a name (``inceptioncli weights list``) or the path of a weight file.
         device: ``cpu``, ``gpu`` or ``gpu:N``; ``auto`` takes a GPU if there is one and either
-            ``at_least`` 200 images are to come, or the precision is one that only a GPU has, or
-            ``output`` was begun on one.
+            ``at_least`` 200 images are to come, or only a GPU has the precision, or ``output`` was
+            begun on one.
         precision: ``float32``, on the CPU also ``int8``, on a GPU also ``bfloat16``, ``float16``.
         labels: file with class names, in place of the model's own.
         crop: central fraction of each side to keep, in (0, 1]; None for the model's own.
         exact_decode: decode every pixel of large pictures, too; see `images.decode.decode`.
         offline: never download.
-        at_least: so many images are to come, as far as is known; None for a stream of them, which
-            nobody is to wait for: ``auto`` then takes the CPU, and says so.
-        output: the file or folder of a run that is to go on, or begins; what was begun on one
-            engine is continued on no other.
+        at_least: so many images are to come, as far as is known; None for a stream of them.
+        output: the file or folder of a run that is to go on; it keeps its engine.
 
     Raises:
         UsageError: an argument that can't be used, or labels that don't fit.
@@ -80,7 +73,7 @@ def load(
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights))
     if output is not None:
-        device = devices.continued(device, precision, recorded_engine(Path(output)))
+        device = devices.continued(device, precision, stores.recorded_engine(Path(output)))
     ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))
@@ -237,7 +230,7 @@ class Classifier:
         features = features_of(model.graph, dump)
         in_files = output is not None or dump_dir is not None
         pipeline = self._batch_pipeline(inputs, batch, in_files=in_files)
-        kept = open_predictions(
+        kept = stores.open_predictions(
             self._provenance(),
             inputs,
             predictions,
@@ -264,7 +257,8 @@ class Classifier:
 
         Args:
             images: as in `classify`.
-            folder: for ``<end point>.npy`` and ``index.jsonl``.
+            folder: for ``<end point>.npy`` and ``index.jsonl``. A finished one keeps the end points
+                that it has, and gets those that it lacks.
             end_points: names of end points.
             pool: as in `features`.
             dtype: as in `features`.
@@ -277,10 +271,13 @@ class Classifier:
             InceptionError: as `run` and `features`.
         """
         inputs = images if isinstance(images, Inputs) else given_inputs(images)
-        features = features_of(self.ready.model.graph, end_points, pool, dtype)
+        folder, graph = Path(folder), self.ready.model.graph
+        names = stores.with_kept(end_points, folder, graph, batch)
+        features = features_of(graph, names, pool, dtype)
         pipeline = self._batch_pipeline(inputs, batch, in_files=True)
-        kept = open_features(self._provenance(), inputs, features, batch, Path(folder))
-        return Run(inputs, pipeline, (features,), kept, batch)
+        kept = stores.open_features(self._provenance(), inputs, features, batch, folder)
+        first = stores.addition_to(kept, pipeline, features, batch)
+        return Run(inputs, pipeline, (features,), kept, batch, first=first)
 
     def layout(self, workers: int | None) -> Layout:
         """So many workers, or as many as the machine has room for, with threads to match."""
@@ -316,7 +313,7 @@ class Classifier:
         return Decoding(self.ready.model.graph.image_size, self.crop, self.exact_decode)
 
     def _provenance(self) -> dict[str, Any]:
-        return provenance(self.ready, self._decoding, self.labels)
+        return stores.provenance(self.ready, self._decoding, self.labels)
 
     def _pipeline(self, layout: Layout) -> Pipeline:
         """The one with this layout, opened once."""

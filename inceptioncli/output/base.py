@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Protocol
 
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.records import Record
+
+# A kill costs at most so much work.
+COMMIT_SECONDS = 5.0
+COMMIT_RECORDS = 256
 
 
 class Output(Protocol):
@@ -74,3 +79,9 @@ class Unkept:
         traceback: TracebackType | None,
     ) -> None:
         """There is nothing to make safe."""
+
+
+def is_due(uncommitted: int, committed_at: float) -> bool:
+    """Whether to commit so many records, since a time of `time.monotonic`."""
+    waited = time.monotonic() - committed_at
+    return uncommitted >= COMMIT_RECORDS or (uncommitted > 0 and waited >= COMMIT_SECONDS)

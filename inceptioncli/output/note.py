@@ -17,7 +17,9 @@ NAME = "run.json"
 # What may differ between a run and its continuation: a moved weight file is the same weights, and
 # of versions that of the results counts.
 _INFORMATION = ("version", "weights name")
-_PROGRESS = ("output", "status", "counts", "committed", "renaming", "replaced")
+_PROGRESS = ("output", "status", "counts", "committed", "renaming", "replaced", "adding")
+# A folder's arrays may become more.
+_MAY_GROW = "options end_points"
 # Apart from what else makes a run's identity: it counts where both runs have one.
 _WORKING_FOLDER = "working_folder"
 # What notes do not say that were written before it was said.
@@ -72,10 +74,12 @@ def misnamed_table(note: Mapping[str, Any]) -> str | None:
 
 def check_same_run(path: Path, note: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
     """Raises ForeignOutputError, naming what differs, unless a note is of a run like this one."""
-    apart = (*_INFORMATION, _WORKING_FOLDER)
+    apart = {*_INFORMATION, _WORKING_FOLDER}
     # Through JSON, as the note went: tuples are lists there.
     ours = _flat({**_UNSAID, **json.loads(json.dumps(fingerprint))})
     theirs = _flat({**_UNSAID, **{key: note[key] for key in note if key not in _PROGRESS}})
+    if {*theirs.get(_MAY_GROW, ())} < {*ours.get(_MAY_GROW, ())}:
+        apart.add(_MAY_GROW)
     names = [
         name
         for name in dict.fromkeys((*theirs, *ours))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inceptioncli.errors import ForeignOutputError, InceptionError, OutputError
+from inceptioncli.errors import ForeignOutputError, InceptionError, OutputError, UsageError
 from inceptioncli.files import beside, cannot_write, flush, remove_orphans
 from inceptioncli.output import note as notes
 from inceptioncli.output.locks import locked
@@ -130,6 +130,16 @@ class Place:
         except InceptionError:
             return None
         return notes.misnamed_table(note) if note else None
+
+
+def check_apart(places: Sequence[Place]) -> None:
+    """Raises UsageError if the places of one run would write the same file."""
+    files = [place.folder.resolve() / file.name for place in places for file in place.files]
+    if len({*files}) < len(files):
+        raise UsageError(
+            f"{places[0].output} has the name of a file of arrays in the same folder; choose "
+            "another -o, or another --dump-dir"
+        )
 
 
 def note_of(output: Path) -> dict[str, Any] | None:

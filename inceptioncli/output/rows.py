@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inceptioncli.files import replacing
+from inceptioncli.files import beside, replacing
 from inceptioncli.output.parts import GrowingFile
 from inceptioncli.records import Record
 
@@ -32,8 +32,8 @@ class RowsPart(GrowingFile):
 
     def create(self) -> int:
         # Whole from the start: a file without its header could not be opened.
-        with replacing(self.path) as beside:
-            beside.write_bytes(self._header(0))
+        with replacing(self.path) as unfinished:
+            unfinished.write_bytes(self._header(0))
         self._open(0)
         return 0
 
@@ -42,7 +42,11 @@ class RowsPart(GrowingFile):
         size = self._header_bytes + length * self._row_bytes
         self._check_size(size, exactly)
         # In this order: the header may count rows that are about to go.
-        self._write(self._header(length), 0)
+        header = self._header(length)
+        with self.path.open("rb") as file:
+            there = file.read(len(header))
+        if there != header:  # What is as it should be is not touched.
+            self._write(header, 0)
         self._cut(size)
 
     def append(self, record: Record, row: int, length: int) -> int:
@@ -74,6 +78,10 @@ class RowsPart(GrowingFile):
                     original.seek(self._header_bytes + rows[number] * self._row_bytes)
                     copy.write(original.read(self._row_bytes))
         return count
+
+    def beside(self, purpose: str) -> RowsPart:
+        """An array of such rows under a hidden name in the same folder."""
+        return RowsPart(beside(self.path, purpose), self._shape, self._dtype.str)
 
     def _header(self, rows: int) -> bytes:
         header = io.BytesIO()

@@ -14,22 +14,23 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inceptioncli.errors import OutputError, UsageError
+from inceptioncli.errors import OutputError
 from inceptioncli.files import beside, cannot_write, flush, remove
 from inceptioncli.output import note as notes
+from inceptioncli.output.addition import Addition, abandon, check_addable
+from inceptioncli.output.base import is_due
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import damaged, missing
 from inceptioncli.output.parts import Part
-from inceptioncli.output.places import REORDERED
+from inceptioncli.output.places import REORDERED, check_apart
 from inceptioncli.output.rendered import RenderedPart
 from inceptioncli.output.targets import Target
 from inceptioncli.records import STDIN, Record
 
-# A kill costs at most so much work.
-COMMIT_SECONDS = 5.0
-COMMIT_RECORDS = 256
+if TYPE_CHECKING:
+    from inceptioncli.output.rows import RowsPart
 
 _UNFINISHED = "unfinished"
 _FINISHED = "finished"
@@ -51,6 +52,7 @@ class Store:
 
     Attributes:
         ledger: which inputs have their records.
+        addition: arrays that the folder of a finished run lacks, to be written first; None if none.
 
     Raises:
         ForeignOutputError: what is there belongs to another run, to somebody else, or another
@@ -70,25 +72,19 @@ class Store:
         retry_changed: bool = False,
     ) -> None:
         self.ledger = Ledger(retry_errors=retry_errors, retry_changed=retry_changed)
+        self.addition: Addition | None = None
         self._fingerprint = fingerprint
         self._working_folder: str | None = fingerprint.get("working_folder")
         self._places = [target.place() for target in targets]
         self._records = [target.records() for target in targets]
         self._rendered = [part for part in self._records if isinstance(part, RenderedPart)]
-        self._arrays = [part for target in targets for part in target.arrays()]
+        self._arrays = [array for target in targets for array in target.arrays()]
         # Replaced as a whole when a record is written as a whole: an interrupt in between leaves
         # what was before.
         self._lengths: dict[Part, int] = {}
         self._growing = False  # whether the notes say that the output is unfinished
         self._committed_at = time.monotonic()
-        names = [
-            place.folder.resolve() / file.name for place in self._places for file in place.files
-        ]
-        if len({*names}) < len(names):
-            raise UsageError(
-                f"{self._places[0].output} has the name of a file of arrays in the same folder; "
-                "choose another -o, or another --dump-dir"
-            )
+        check_apart(self._places)
         with contextlib.ExitStack() as locks:
             for place in self._places:
                 locks.enter_context(place.locked())
@@ -123,9 +119,7 @@ class Store:
 
     def commit_if_due(self) -> bool:
         """Commits if enough has come together, or long ago; whether it did."""
-        count = self.ledger.uncommitted
-        waited = time.monotonic() - self._committed_at
-        due = count >= COMMIT_RECORDS or (count > 0 and waited >= COMMIT_SECONDS)
+        due = is_due(self.ledger.uncommitted, self._committed_at)
         if due:
             self.commit()
         return due
@@ -209,7 +203,7 @@ class Store:
             name
             for note in found
             if note is not None
-            for name in (*note["committed"], *note.get("replaced", ()))
+            for name in (*note["committed"], *note.get("replaced", ()), *note.get("adding", ()))
             if name.endswith(".npy")
         }
         self._write_note(_UNFINISHED, replaced=sorted(replaced))
@@ -227,6 +221,10 @@ class Store:
             self._rename()
         for place in self._places:
             place.sweep()
+        lacking = [part for part in self._arrays if self._name(part) not in note["committed"]]
+        if lacking:
+            check_addable(self._places[0], lacking, finished=finished)
+            self._arrays = [part for part in self._arrays if part not in lacking]
         for part in self._parts:
             name = self._name(part)
             if name not in note["committed"]:
@@ -247,6 +245,19 @@ class Store:
         if note["renaming"]:
             self._write_note(_UNFINISHED)
         self._growing = not finished
+        if lacking:
+            self.addition = Addition(
+                self._places[0], note, self._records[0], lacking, lambda: self._take(lacking, rows)
+            )
+        else:
+            abandon(self._places[0], note)
+
+    def _take(self, added: Sequence[RowsPart], rows: int) -> None:
+        for part in added:
+            part.open(rows, exactly=True)
+            self._lengths[part] = rows
+        self._arrays += added
+        self._write_note(_FINISHED)
 
     def _grow(self) -> None:
         """Makes a finished output unfinished, before it is longer."""

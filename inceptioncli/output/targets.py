@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from inceptioncli.errors import OutputError, UsageError
 from inceptioncli.output import note as notes
 from inceptioncli.output.formats import FILE_FORMATS, FORMATS, SUFFIXES, Format
 from inceptioncli.output.json import IndexLines
-from inceptioncli.output.parts import LinesPart, Part
+from inceptioncli.output.parts import LinesPart
 from inceptioncli.output.places import Place
 from inceptioncli.output.rendered import RenderedPart
+
+if TYPE_CHECKING:
+    from inceptioncli.output.rows import RowsPart
 
 
 class Target(Protocol):
@@ -24,7 +27,7 @@ class Target(Protocol):
     def records(self) -> LinesPart:
         """The part that has a line for each record."""
 
-    def arrays(self) -> Sequence[Part]:
+    def arrays(self) -> Sequence[RowsPart]:
         """The parts that have a row for each record that is no failure."""
 
 
@@ -56,7 +59,7 @@ class Table(NamedTuple):
             return LinesPart(self.path, lines)
         return RenderedPart(self.path, lines, self.format.renderer())
 
-    def arrays(self) -> Sequence[Part]:
+    def arrays(self) -> Sequence[RowsPart]:
         return ()
 
 
@@ -80,11 +83,11 @@ class Arrays(NamedTuple):
     def records(self) -> LinesPart:
         return LinesPart(self.folder / "index.jsonl", IndexLines())
 
-    def arrays(self) -> Sequence[Part]:
-        from inceptioncli.output.rows import RowsPart  # needs numpy
+    def arrays(self) -> Sequence[RowsPart]:
+        from inceptioncli.output import rows  # needs numpy
 
         return [
-            RowsPart(self.folder / f"{name}.npy", shape, self.dtype)
+            rows.RowsPart(self.folder / f"{name}.npy", shape, self.dtype)
             for name, shape in self.shapes.items()
         ]
 

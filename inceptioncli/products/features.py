@@ -35,6 +35,10 @@ class Features(NamedTuple):
     def end_points(self) -> tuple[str, ...]:
         return tuple(self.shapes)
 
+    def only(self, names: Iterable[str]) -> Features:
+        """The same of some of the end points."""
+        return self._replace(shapes={name: self.shapes[name] for name in names})
+
     @property
     def upright(self) -> None:
         return None

@@ -24,19 +24,28 @@ class Run:
         products: what is wanted of each image.
         output: where records are kept.
         batch: how.
+        first: a run that is to be done before this one, as part of it.
 
     Attributes:
         output: where records are kept; its ``ledger.counts`` grow.
     """
 
     def __init__(
-        self, inputs: Inputs, pipeline: Pipeline, products: Products, output: Output, batch: Batch
+        self,
+        inputs: Inputs,
+        pipeline: Pipeline,
+        products: Products,
+        output: Output,
+        batch: Batch,
+        *,
+        first: Run | None = None,
     ) -> None:
         self.output = output
         self._inputs = inputs
         self._pipeline = pipeline
         self._products = products
         self._batch = batch
+        self._first = first
         self._events = self._run()
 
     def __iter__(self) -> Iterator[Event]:
@@ -76,6 +85,9 @@ class Run:
         self.output.__exit__(kind, error, traceback)
 
     def _run(self) -> Generator[Event, None, None]:
+        if self._first is not None:
+            with self._first:
+                yield from self._first
         output = self.output
         self._inputs.known = output.ledger.knows
         records = self._pipeline.records(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inceptioncli.architecture import Graph
 from inceptioncli.engine.base import Ready
 from inceptioncli.errors import UsageError
 from inceptioncli.images.inputs import Inputs, working_folder
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label
 from inceptioncli.output.base import Output, Unkept
+from inceptioncli.pipeline import Pipeline
 from inceptioncli.products.features import Features
 from inceptioncli.products.predictions import Predictions
+from inceptioncli.runs.run import Run
 from inceptioncli.runs.values import Batch
 from inceptioncli.version import RESULTS_VERSION, __version__
 
@@ -81,8 +84,11 @@ def open_predictions(
 
 def open_features(
     provenance: Mapping[str, Any], inputs: Inputs, features: Features, batch: Batch, folder: Path
-) -> Output:
-    """Where features alone go: a folder of arrays; see `open_predictions`."""
+) -> Store:
+    """Where features alone go: a folder of arrays; see `open_predictions`.
+
+    What a finished folder lacks of them is its ``addition``.
+    """
     from inceptioncli.output.targets import Arrays
 
     options = {
@@ -93,6 +99,25 @@ def open_features(
     }
     arrays = Arrays(folder, features.shapes, features.dtype)
     return _store(provenance, options, inputs, [arrays], batch)
+
+
+def with_kept(end_points: Iterable[str], folder: Path, graph: Graph, batch: Batch) -> list[str]:
+    """End points, behind those that a folder of features has and keeps when others are added."""
+    from inceptioncli.output.places import note_of
+
+    note = None if batch.overwrite else note_of(folder)
+    kept = note.get("options", {}).get("end_points", ()) if note else ()
+    # What the graph does not have is another graph's, and the output will say so.
+    return [*(name for name in kept if name in graph.end_points), *end_points]
+
+
+def addition_to(store: Store, pipeline: Pipeline, features: Features, batch: Batch) -> Run | None:
+    """The run that gives the rows of a folder the end points that it lacks; None if it has all."""
+    addition = store.addition
+    if addition is None:
+        return None
+    rows = Inputs((), handed_over=addition.paths())
+    return Run(rows, pipeline, (features.only(addition.names),), addition, batch)
 
 
 def recorded_engine(output: Path) -> str | None:

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from inceptioncli.errors import ForeignOutputError, OutputError, UsageError
+from inceptioncli.output.base import COMMIT_RECORDS, COMMIT_SECONDS
 from inceptioncli.output.formats import FORMATS
 from inceptioncli.output.rows import RowsPart
-from inceptioncli.output.store import COMMIT_RECORDS, COMMIT_SECONDS, Store
+from inceptioncli.output.store import Store
 from inceptioncli.output.targets import Arrays, Table, Target
 from inceptioncli.records import Failure, FileStamp, Prediction, Record
 
