@@ -37,22 +37,28 @@ def cache_folder() -> Path:
 
     Reading the environment is the command line's business elsewhere; here the Python API has to
     find the same caches.
+
+    Raises:
+        OutputError: it would be in the user's home, and there is none.
     """
     given = os.environ.get(ENVIRONMENT_VARIABLE)
-    if given:
-        return Path(given).expanduser().absolute()
-    import platformdirs
+    try:
+        if given:
+            return Path(given).expanduser().absolute()
+        import platformdirs
 
-    return platformdirs.user_cache_path("inceptioncli", appauthor=False)
+        return platformdirs.user_cache_path("inceptioncli", appauthor=False)
+    except RuntimeError as error:  # a service, a container's user of whom nothing is known
+        raise OutputError(f"there is no home folder, and so no cache; {_ADVICE}") from error
 
 
 def downloads_folder() -> Path:
-    """Where published weight files are kept."""
+    """Where published weight files are kept; raises as `cache_folder`."""
     return cache_folder() / "weights"
 
 
 def compiled_folder() -> Path:
-    """Where compiled graphs are kept."""
+    """Where compiled graphs are kept; raises as `cache_folder`."""
     return cache_folder() / "compiled"
 
 
@@ -90,9 +96,16 @@ def _remove_temporary(folder: Path, process: int) -> None:
 
 
 def keras_folder() -> Path:
-    """Where Keras Applications keeps its downloads."""
+    """Where Keras Applications keeps its downloads.
+
+    Raises:
+        OutputError: it would be in the user's home, and there is none.
+    """
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
+    try:
+        return (Path(home) if home else Path.home() / ".keras") / "models"
+    except RuntimeError as error:
+        raise OutputError("there is no home folder, and so no cache of Keras's") from error
 
 
 def built_once(
@@ -203,14 +216,17 @@ def sha256(path: Path) -> str:
     lock: processes that write it at once write the same.
     """
     path = path.absolute()
-    note = _digests_folder() / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
+    try:
+        note = _digests_folder() / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
+    except OutputError:  # No cache costs time, not correctness; one that is read-only as well.
+        return hashed(path)
     before = _identity(path)
     remembered = read_note(note)
     if remembered.get("identity") == before and "sha256" in remembered:
         return str(remembered["sha256"])
     digest = hashed(path)
     if _identity(path) == before:
-        with contextlib.suppress(OutputError):  # A read-only cache costs time, not correctness.
+        with contextlib.suppress(OutputError):
             _write(note, {"path": os.fspath(path), "identity": before, "sha256": digest})
     return digest
 
@@ -260,6 +276,7 @@ def _write(note: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _digests_folder() -> Path:
+    """Where digests are kept; raises as `cache_folder`."""
     return cache_folder() / "digests"
 
 

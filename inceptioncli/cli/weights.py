@@ -47,9 +47,14 @@ def list_() -> None:
             )
         )
     click.echo(format_table(rows, numbers=(3, 4)))
-    click.echo(f"\nDownloads: {downloads_folder()}")
+    try:
+        downloads, graphs = downloads_folder(), kept()
+    except OutputError as error:  # no home
+        click.echo(f"\n{error}", err=True)
+        return
+    click.echo(f"\nDownloads: {downloads}")
     compiled = [("COMPILED FROM", "PRECISION", "MB")]
-    for graph in kept():
+    for graph in graphs:
         compiled.append((printable(graph.name), graph.precision, f"{graph.bytes / 1e6:.0f}"))
     if len(compiled) > 1:
         click.echo(f"\n{format_table(compiled, numbers=(2,))}")

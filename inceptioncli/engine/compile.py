@@ -51,19 +51,34 @@ def compiled(
         WeightsError: the weights are needed and can't be had or read.
         OutputError: neither the cache nor a temporary folder can be written.
     """
-    path = path_of(chosen.sha256, precision)
+    try:
+        path = path_of(chosen.sha256, precision)
+        return again(chosen, precision, path, offline=offline, building=building)
+    except OutputError as error:
+        path = cache.temporary_folder(error) / _name(chosen.sha256, precision)
+        return again(chosen, precision, path, offline=offline, building=building)
+
+
+def again(
+    chosen: Chosen,
+    precision: str,
+    path: Path,
+    *,
+    offline: bool = False,
+    building: Callable[[], None] = lambda: None,
+) -> Compiled:
+    """The compiled graph at a path, built there if it is not, or not any more.
+
+    Raises:
+        WeightsError: as `compiled`.
+        OutputError: it can't be written there.
+    """
 
     def build(beside: Path) -> dict[str, Any]:
         building()
         return _build(chosen, precision, offline, path, beside)
 
-    def built(path: Path) -> Compiled:
-        return cache.built_once(path, functools.partial(find, path), build, lock=lock_of(path))
-
-    try:
-        return built(path)
-    except OutputError as error:
-        return built(cache.temporary_folder(error) / path.name)
+    return cache.built_once(path, functools.partial(find, path), build, lock=lock_of(path))
 
 
 def find(path: Path) -> Compiled | None:
@@ -76,15 +91,22 @@ def find(path: Path) -> Compiled | None:
 
 
 def path_of(weights_sha256: str, precision: str) -> Path:
-    """Where this version, with the libraries that it has here, keeps a compiled graph."""
-    facts = json.dumps([weights_sha256, precision, COMPILED_VERSION, _litert_version()])
-    key = hashlib.sha256(facts.encode()).hexdigest()[:32]
-    return cache.compiled_folder() / f"{key}.tflite"
+    """Where this version, with the libraries that it has here, keeps a compiled graph.
+
+    Raises:
+        OutputError: there is no cache.
+    """
+    return cache.compiled_folder() / _name(weights_sha256, precision)
 
 
 def lock_of(path: Path) -> Path:
     """The lock of a compiled graph and of all that is made from it."""
     return path.with_suffix(".lock")
+
+
+def _name(weights_sha256: str, precision: str) -> str:
+    facts = json.dumps([weights_sha256, precision, COMPILED_VERSION, _litert_version()])
+    return f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.tflite"
 
 
 def _build(

@@ -32,7 +32,7 @@ class Kept(NamedTuple):
 
 
 def kept() -> list[Kept]:
-    """The compiled graphs in the cache, by name."""
+    """The compiled graphs in the cache, by name; raises OutputError if there is no cache."""
     found = []
     for path, files in _by_graph().items():
         note = cache.read_note(cache.note_of(path))

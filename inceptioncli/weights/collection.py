@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
@@ -109,7 +110,7 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
 
 def local_copy(weights: NamedWeights) -> Path | None:
     """A sound copy of named weights: in the package, in our cache, or in Keras's own."""
-    for folder in (_package_data(), cache.downloads_folder(), cache.keras_folder()):
+    for folder, _ in _places():
         path = folder / weights.file_name
         if is_published(path, weights):
             return path
@@ -121,6 +122,7 @@ def require_local(weights: NamedWeights) -> Path:
 
     Raises:
         WeightsError: there is none.
+        OutputError: nor is there a cache that it could be in.
     """
     path = local_copy(weights)
     if path is not None:
@@ -143,17 +145,25 @@ def require_local(weights: NamedWeights) -> Path:
 
 def state(weights: NamedWeights) -> str:
     """Where named weights are, by name and size alone: quick, for lists."""
-    for folder, found in (
-        (_package_data(), "in the package"),
-        (cache.downloads_folder(), "downloaded"),
-        (cache.keras_folder(), "in Keras's cache"),
-    ):
+    for folder, found in _places():
         try:
             size = (folder / weights.file_name).stat().st_size
         except OSError:
             continue
         return found if size == weights.bytes else "damaged"
     return "not here"
+
+
+def _places() -> list[tuple[Path, str]]:
+    """The folders where named weights may be, and what is said of those that are there."""
+    places = [(_package_data(), "in the package")]
+    for folder, found in (
+        (cache.downloads_folder, "downloaded"),
+        (cache.keras_folder, "in Keras's cache"),
+    ):
+        with contextlib.suppress(OutputError):  # no home
+            places.append((folder(), found))
+    return places
 
 
 def _package_data() -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +164,51 @@ def test_a_cache_that_cannot_be_written_stops_nobody(
     assert (features.returncode, len(features.stderr.splitlines())) == (0, 1)
     assert np.load(unwritable.parent / "features" / "PreLogits.npy").shape == (3, 203)
     assert not list(unwritable.iterdir())
+
+
+@pytest.mark.parametrize("cache", [None, "~/cache", "."])
+def test_a_missing_home_is_a_missing_default(
+    cache: str | None, small_weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """As a service has it, or a container: no HOME, and a user of whom nothing is known."""
+    unshare = ["unshare", "--user", "--map-user=12345"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*unshare, "true"], check=False).returncode
+    ):
+        pytest.skip("no user can be made here")
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    for name in ("HOME", "XDG_CACHE_HOME", "KERAS_HOME", "INCEPTIONCLI_CACHE"):
+        environment.pop(name, None)
+    if cache is not None:
+        environment["INCEPTIONCLI_CACHE"] = cache
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [*unshare, sys.executable, "-m", "inceptioncli", *map(str, arguments)]
+        root = str(Path(__file__).parents[2])
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**environment, "PYTHONPATH": root},
+            cwd=tmp_path,
+        )
+
+    done = run("classify", "-f", "jsonl", "-w", small_weights, "-j", "1", pictures)
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["ok"] * 3
+    listed = run("weights", "list")
+    assert "in the package" in listed.stdout
+    if cache == ".":
+        assert done.stderr + listed.stderr == ""
+        return
+    no_home = "there is no home folder, and so no cache; set INCEPTIONCLI_CACHE to a folder that"
+    assert done.stderr == (
+        f"{no_home} can be written; a temporary folder is used instead, and removed at the end\n"
+    )
+    assert not list(tmp_path.glob("inceptioncli-*"))
+    assert listed.stderr == f"\n{no_home} can be written\n"
+    assert run("weights", "download", "imagenet").returncode == 6
 
 
 def test_an_interrupt_leaves_no_temporary_folder(
