@@ -208,8 +208,10 @@ def remove_at_rest(paths: Iterable[Path], locks: Iterable[Path]) -> list[Path]:
         return [removed for path in paths for removed in remove(path)]
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path, *, anew: bool = False) -> str:
     """The file's SHA-256 in hex; for an unchanged file, the one remembered from last time.
+
+    ``anew``, it is read whatever is remembered, and what is remembered put right.
 
     Unchanged means the same size, inode and times of content and metadata, to the nanosecond.
     Hashing 96 MB on every run would take a fifth of a warm run's time. What is remembered needs no
@@ -221,7 +223,7 @@ def sha256(path: Path) -> str:
     except OutputError:  # No cache costs time, not correctness; one that is read-only as well.
         return hashed(path)
     before = _identity(path)
-    remembered = read_note(note)
+    remembered = {} if anew else read_note(note)
     if remembered.get("identity") == before and "sha256" in remembered:
         return str(remembered["sha256"])
     digest = hashed(path)

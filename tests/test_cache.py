@@ -176,6 +176,17 @@ def test_digests_are_remembered_until_the_file_changes(
     assert cache.sha256(path) == first
 
 
+def test_what_is_remembered_wrongly_is_put_right(own_cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    right = cache.sha256(path)
+    (note,) = (own_cache / "digests").iterdir()
+    note.write_text(note.read_text().replace(right, "0" * 64))
+    assert cache.sha256(path) == "0" * 64
+    assert cache.sha256(path, anew=True) == right
+    assert cache.sha256(path) == right
+
+
 def _as_of_earlier_versions(note: Path) -> None:
     facts = json.loads(note.read_text(encoding="utf-8"))
     del facts["path"]

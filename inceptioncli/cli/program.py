@@ -47,7 +47,13 @@ class _Commands(click.Group):
         "auto_envvar_prefix": ENVIRONMENT_PREFIX,
     },
 )
-@click.version_option(__version__, "-V", "--version", prog_name="inceptioncli")
+@click.version_option(
+    __version__,
+    "-V",
+    "--version",
+    prog_name="inceptioncli",
+    allow_from_autoenv=False,  # Images and scripts set INCEPTIONCLI_VERSION for their own use.
+)
 @debug_option
 def cli() -> None:
     """Labels and features from images, with InceptionV3.

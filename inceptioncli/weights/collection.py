@@ -24,19 +24,23 @@ class Chosen(NamedTuple):
     named: NamedWeights | None
 
 
-def choose(given: str) -> Chosen:
+def choose(given: str, *, anew: bool = False) -> Chosen:
     """Finds weights by name, else by path, without the network.
+
+    Args:
+        given: name or path.
+        anew: read their files for the hash, whatever is remembered of it.
 
     Raises:
         WeightsError: neither a known name nor a file.
     """
     if given in NAMED:
-        return Chosen(given, NAMED[given].sha256, local_copy(NAMED[given]), NAMED[given])
+        return Chosen(given, NAMED[given].sha256, local_copy(NAMED[given], anew=anew), NAMED[given])
     try:
         path = Path(given).expanduser()
         exists = path.exists() or path.with_name(f"{path.name}.index").exists()
         if exists:
-            return Chosen(given, sha256_of(path), path, None)
+            return Chosen(given, sha256_of(path, anew=anew), path, None)
     except (OSError, ValueError, RuntimeError) as error:  # no permission, NUL, ~nosuchuser
         raise WeightsError(f"{given}: cannot read weights: {error}") from error
     if path.name == given and not path.suffix:
@@ -47,13 +51,15 @@ def choose(given: str) -> Chosen:
     )
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path, *, anew: bool = False) -> str:
     """SHA-256 of a weight file; of a V2 checkpoint, that of its files' digests in name order.
+
+    ``anew``, from their content, whatever is remembered of it.
 
     Raises:
         WeightsError: unreadable.
     """
-    digests = [cache.sha256(file) for file in formats.files_of(path)]
+    digests = [cache.sha256(file, anew=anew) for file in formats.files_of(path)]
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -108,11 +114,11 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
     return weights
 
 
-def local_copy(weights: NamedWeights) -> Path | None:
+def local_copy(weights: NamedWeights, *, anew: bool = False) -> Path | None:
     """A sound copy of named weights: in the package, in our cache, or in Keras's own."""
     for folder, _ in _places():
         path = folder / weights.file_name
-        if is_published(path, weights):
+        if is_published(path, weights, anew=anew):
             return path
     return None
 
@@ -181,10 +187,12 @@ class Verified(NamedTuple):
 def verify(given: str) -> Verified:
     """Reads everything of a set of weights and checks it, hash included where one is published.
 
+    The hash is that of the content as it is now: a disk that has lost some of it does not tell.
+
     Raises:
         WeightsError: not here, damaged, or not an InceptionV3.
     """
-    chosen = choose(given)
+    chosen = choose(given, anew=True)
     if chosen.named is not None and chosen.path is None:
         chosen = chosen._replace(path=require_local(chosen.named))
     weights = load(chosen)

@@ -56,10 +56,11 @@ def download(weights: NamedWeights, folder: Path) -> Path:
     )
 
 
-def is_published(path: Path, weights: NamedWeights) -> bool:
-    """Whether the file at ``path`` is the published one, by size and SHA-256."""
+def is_published(path: Path, weights: NamedWeights, *, anew: bool = False) -> bool:
+    """Whether the file at ``path`` is the published one, by size and `cache.sha256`."""
     try:
-        return path.stat().st_size == weights.bytes and cache.sha256(path) == weights.sha256
+        size = path.stat().st_size
+        return size == weights.bytes and cache.sha256(path, anew=anew) == weights.sha256
     except OSError:
         return False
 

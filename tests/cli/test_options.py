@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from inceptioncli.cli.program import cli
 
@@ -42,3 +43,13 @@ def test_the_graphs_options_are_the_same_everywhere() -> None:
     (classify,) = (command for path, command in commands(cli) if path == ("classify",))
     names = {parameter.name for parameter in classify.params}
     assert shared <= names
+
+
+@pytest.mark.parametrize("value", ["1", "0.1.0"])
+@pytest.mark.parametrize("name", ["VERSION", "HELP", "MODEL_VERSION", "MODEL_HELP"])
+def test_version_and_help_take_no_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"INCEPTIONCLI_{name}", value)
+    shown = CliRunner().invoke(cli, ["model"])
+    assert (shown.exit_code, shown.output.split()[:2]) == (0, ["END", "POINT"])

@@ -145,6 +145,18 @@ def test_remove_wants_to_know_what(run: Run) -> None:
         assert "Error: " in done.stderr
 
 
+@pytest.mark.parametrize("given", ["demo", "a file"])
+def test_verify_hashes_the_file_whatever_is_remembered(
+    run: Run, small_weights: Path, own_cache: Path, given: str
+) -> None:
+    given = str(small_weights) if given == "a file" else given
+    digest = run("weights", "verify", given).stdout.split()[-1]
+    for note in (own_cache / "digests").iterdir():
+        note.write_text(note.read_text().replace(digest, "0" * 64))
+    done = run("weights", "verify", given)
+    assert (done.returncode, done.stdout.split()[-1]) == (0, digest)
+
+
 # Named weights, as published on a server of ours
 
 _PATCHED = """
