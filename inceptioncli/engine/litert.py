@@ -18,7 +18,7 @@ from inceptioncli.engine.base import (
     Ready,
     scaled,
 )
-from inceptioncli.engine.compile import Compiled, compiled
+from inceptioncli.engine.compile import Compiled, again, compiled
 from inceptioncli.engine.runtime import close_model, open_model
 from inceptioncli.noise import is_ours, native_stderr_hidden
 from inceptioncli.weights.collection import Chosen
@@ -60,13 +60,18 @@ def prepare(chosen: Chosen, precision: str = "float32", *, offline: bool = False
         engine=LiteRTEngine.name,
         device="cpu",
         precision=precision,
-        open=functools.partial(_open, graph),
+        open=functools.partial(_open, chosen, precision, offline, graph),
         memory=memory,
         portable=True,
     )
 
 
-def _open(graph: Compiled, threads: int) -> LiteRTEngine:
+def _open(
+    chosen: Chosen, precision: str, offline: bool, graph: Compiled, threads: int
+) -> LiteRTEngine:
+    if not graph.path.exists():  # The cache may be deleted at any time: it is made again, there.
+        graph = again(chosen, precision, graph.path, offline=offline)
+        packing.prepare(graph)
     return LiteRTEngine(graph, threads, packing.find(graph))
 
 

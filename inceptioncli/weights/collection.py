@@ -77,9 +77,11 @@ def fetch(chosen: Chosen, *, offline: bool = False, keep: bool = False) -> Path:
         WeightsError: not here and offline, unreachable, or not the published file.
         OutputError: they can't be written.
     """
-    if chosen.path is not None:
+    if chosen.named is None:
+        assert chosen.path is not None  # Only named weights can be without a path.
         return chosen.path
-    assert chosen.named is not None  # Only named weights can be without a path.
+    if chosen.path is not None and chosen.path.exists():  # What was downloaded may be deleted.
+        return chosen.path
     if chosen.named.url is None:
         return require_local(chosen.named)
     if offline:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from inceptioncli.engine import compile as compiler
@@ -209,6 +210,37 @@ def test_a_missing_home_is_a_missing_default(
     assert not list(tmp_path.glob("inceptioncli-*"))
     assert listed.stderr == f"\n{no_home} can be written\n"
     assert run("weights", "download", "imagenet").returncode == 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_cache_may_be_deleted_in_the_middle_of_a_run(
+    own_cache: Path, small_weights: Path, pictures: Path, workers: int
+) -> None:
+    """A worker that is killed after that, as for want of memory, has one to follow it."""
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-f", "jsonl", "-i", "-"]
+    command += ["-w", str(small_weights), "-j", str(workers)]
+    pipe = subprocess.PIPE
+    process = start(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    line = b"%s\n" % bytes(pictures / "a.jpg")
+    process.stdin.write(line * 3)
+    process.stdin.flush()
+    first = [process.stdout.readline() for _ in range(3)]
+    shutil.rmtree(own_cache)
+    children = [child for child in psutil.Process(process.pid).children() if is_worker(child)]
+    assert len(children) == workers
+    for child in children:
+        child.kill()
+    rest, told = process.communicate(line * 3, timeout=60)
+    assert (process.returncode, told) == (0, b"")
+    assert first[0].startswith(b'{"path": ')
+    assert set(rest.splitlines(keepends=True)) == set(first)
+    assert list((own_cache / "compiled").glob("*.packed"))
+
+
+def is_worker(process: psutil.Process) -> bool:
+    return "resource_tracker" not in str(process.cmdline())
 
 
 def test_an_interrupt_leaves_no_temporary_folder(
