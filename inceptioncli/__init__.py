@@ -11,11 +11,12 @@ What is here is imported when it is first used, so that the command line starts 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from inceptioncli.version import __version__
 
+TYPE_CHECKING = False  # Of `typing`, whose import would come before the command line's first line.
 if TYPE_CHECKING:
+    from typing import Any
+
     from inceptioncli.classifier import Classifier, load
     from inceptioncli.errors import InceptionError
     from inceptioncli.records import Failure, FileStamp, Prediction, Record

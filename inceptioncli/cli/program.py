@@ -7,6 +7,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -20,6 +21,11 @@ from inceptioncli.errors import ExitCode, InceptionError
 from inceptioncli.noise import claim_process
 from inceptioncli.terminal import printable
 from inceptioncli.version import __version__
+
+# What the dynamic linker, Python's threads, LiteRT and the system say of it.
+_WANT_OF_MEMORY = re.compile(
+    "failed to map segment|cannot allocate memory|failed to allocate|can't start new thread", re.I
+)
 
 _COMMANDS = ("classify", "features", "model", "train", "weights")
 
@@ -85,6 +91,8 @@ def run() -> NoReturn:
 
 def _exit_code(logger: logging.Logger) -> int:
     try:
+        if callable(signal.getsignal(signal.SIGINT)):  # not ignored, as in the background
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except InceptionError as error:
@@ -107,9 +115,12 @@ def _exit_code(logger: logging.Logger) -> int:
     except BrokenPipeError:
         _drop_stdout()
         return ExitCode.PIPE_CLOSED
-    except OSError as error:
-        if error.filename is not None:
-            raise  # About a file, and nobody foresaw it: a bug. A stream has no file name.
+    except Exception as error:
+        if _is_want_of_memory(error):
+            told = "there is not enough memory, or `ulimit -v` allows too little of it"
+            return _fail(logger, f"{told}: {_last_line(error)}", ExitCode.BUG)
+        if not isinstance(error, OSError) or error.filename is not None:
+            raise  # A bug; as is what is about a file, and nobody foresaw. A stream has no name.
         closed = error.errno == errno.EBADF  # see `_open_missing_streams`
         why = "standard output is closed" if closed else error.strerror or error
         code = _fail(logger, f"cannot write results: {why}", ExitCode.OUTPUT)
@@ -123,6 +134,19 @@ def _fail(logger: logging.Logger, message: str, code: int) -> int:
     else:
         click.echo(f"Error: {printable(message)}", err=True)
     return code
+
+
+def _is_want_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it comes from, is that memory or address space is used up."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _WANT_OF_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def _own_stderr() -> TextIO:
