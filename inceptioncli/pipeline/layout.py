@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 from inceptioncli.errors import UsageError
+from inceptioncli.pipeline import cgroups
 
 # Workers may take so much of the memory that is there to be had.
 _SHARE_OF_MEMORY = 0.75
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Layout(NamedTuple):
@@ -45,11 +44,7 @@ def cores() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    try:  # Linux, cgroup v2: "max 100000", or microseconds of processor time in a period of so many
-        quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(count, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return count
+    return min(count, cgroups.cores() or count)
 
 
 def _available_memory() -> int:
@@ -57,9 +52,5 @@ def _available_memory() -> int:
     import psutil
 
     available = int(psutil.virtual_memory().available)
-    try:
-        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return available
-    return max(0, min(available, limit - used))
+    limited = cgroups.available_memory()
+    return available if limited is None else min(available, limited)

@@ -124,15 +124,3 @@ def test_the_layout_fits_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> No
     assert choose(None, 1 << 40) == (1, 8)
     assert choose(3, 1 << 40) == (3, 2)
     assert choose(0, 1 << 30) == (0, 8)
-
-
-def test_cores_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from inceptioncli.pipeline import layout
-
-    monkeypatch.setattr(layout, "_CGROUP", tmp_path)
-    monkeypatch.setattr(layout.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    assert layout.cores() == 16
-    (tmp_path / "cpu.max").write_text("max 100000\n", encoding="ascii")
-    assert layout.cores() == 16
-    (tmp_path / "cpu.max").write_text("250000 100000\n", encoding="ascii")
-    assert layout.cores() == 2
