@@ -18,7 +18,7 @@ from inceptioncli.errors import DeviceError
 IMAGES_THAT_REPAY_A_GPU = 200
 
 _logger = logging.getLogger(__name__)
-
+_ROOT = Path("/")
 _DEVICE = re.compile(r"auto|cpu|gpu(?::(\d+))?")
 
 
@@ -99,5 +99,10 @@ def has_gpu() -> bool:
     """Whether the machine has an NVIDIA GPU with a driver; without importing TensorFlow."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
-    gpus = Path("/proc/driver/nvidia/gpus")
-    return Path("/dev/nvidia0").exists() or (gpus.is_dir() and any(gpus.iterdir()))
+    if (_ROOT / "dev/nvidia0").exists() or any((_ROOT / "proc/driver/nvidia/gpus").glob("*")):
+        return True
+    # In WSL2 every maker's GPU is this one device; NVIDIA's driver brings CUDA along, from Windows.
+    wsl = _ROOT / "usr/lib/wsl"
+    return (_ROOT / "dev/dxg").exists() and any(
+        found for place in ("lib", "drivers/*") for found in wsl.glob(f"{place}/libcuda.so*")
+    )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inceptioncli.engine import devices
@@ -86,3 +88,35 @@ def test_auto_does_not_replace_a_precision(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(devices, "has_gpu", lambda: False)
     with pytest.raises(DeviceError, match="float16 needs a GPU, and none was found"):
         devices.resolve("auto", "float16", 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "visible", "expected"),
+    [
+        ([], None, False),
+        (["dev/nvidia0"], None, True),
+        (["dev/nvidia0"], "-1", False),
+        (["dev/nvidia0"], "", False),
+        (["proc/driver/nvidia/gpus/0000:01:00.0/information"], None, True),
+        (["dev/dxg", "usr/lib/wsl/lib/libcuda.so.1"], None, True),
+        (["dev/dxg", "usr/lib/wsl/drivers/nv_dispi.inf_amd64/libcuda.so.1.1"], None, True),
+        (["dev/dxg", "usr/lib/wsl/lib/libd3d12.so"], None, False),  # another maker's
+        (["usr/lib/wsl/lib/libcuda.so.1"], None, False),
+    ],
+)
+def test_a_gpu_is_seen_by_its_files(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: list[str],
+    visible: str | None,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(devices, "_ROOT", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for file in files:
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert devices.has_gpu() is expected
