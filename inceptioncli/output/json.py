@@ -22,8 +22,9 @@ _ROW = re.compile(rb'"row": \d+\}\n$')
 def record_to_json(record: Record, **fields: Any) -> str:
     """A record as one line of JSON; ``fields`` are in place of its predictions.
 
-    Names that are no plain text (control characters, bytes that are not UTF-8, as Python's
-    surrogates) are written in ASCII with escapes, which every JSON reader undoes.
+    A line with anything in it that is no plain text (control and bidirectional characters, bytes
+    that are not UTF-8, as Python's surrogates) is written in ASCII with escapes, which every JSON
+    reader undoes: in files as on terminals, since files are shown on terminals, too.
     """
     line: dict[str, Any] = {"path": record.path, "status": "ok" if record.ok else "error"}
     if record.file is not None:
@@ -32,7 +33,8 @@ def record_to_json(record: Record, **fields: Any) -> str:
         line["error"] = record.failure._asdict()
     else:
         line |= fields or {"predictions": [vars(prediction) for prediction in record.predictions]}
-    return json.dumps(line, ensure_ascii=not record.path.isprintable())
+    text = json.dumps(line, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(line)
 
 
 class JsonLines(GrowingFormat):

@@ -69,10 +69,27 @@ def test_text_leaves_failures_to_the_caller() -> None:
 
 
 @pytest.mark.parametrize("name", STREAM_FORMATS)
-def test_a_terminal_gets_no_control_characters(name: str) -> None:
-    strange = Record("\x1b]0;x\x07.jpg", (Prediction(0, "\x1bid", "\x9bname", 1.0),))
-    text = written(name, strange, stream=Terminal())
+@pytest.mark.parametrize("odd", ["\x1b]0;x\x07", "\x9b31m", "\u202egpj.exe", "\u2066", "\x7f"])
+@pytest.mark.parametrize("where", ["path", "id", "label", "message"])
+def test_a_terminal_gets_no_control_characters(name: str, odd: str, where: str) -> None:
+    """In one place at a time: what is done for one would hide what is not for another."""
+    path, id, label, message = (
+        f"a{odd}" if where == each else "a" for each in ("path", "id", "label", "message")
+    )
+    record = Record(path, (Prediction(0, id, label, 1.0),))
+    failure = Record(path, failure=Failure("truncated", message))
+    text = written(name, record, failure, stream=Terminal())
     assert all(character.isprintable() or character == "\n" for character in text)
+    if name == "jsonl":  # Nothing is lost.
+        first, second = map(json.loads, text.splitlines())
+        assert first["predictions"][0]["label"] == label
+        assert (first["path"], second["error"]["message"]) == (path, message)
+
+
+def test_json_escapes_nothing_else() -> None:
+    text = written("jsonl", Record("caf\xe9.jpg", (Prediction(0, None, "\u732b\U0001f408", 1.0),)))
+    assert "caf\xe9.jpg" in text
+    assert "\u732b\U0001f408" in text
 
 
 class Flushed(io.BytesIO):
