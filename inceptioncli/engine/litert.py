@@ -70,8 +70,9 @@ def _open(
     chosen: Chosen, precision: str, offline: bool, graph: Compiled, threads: int
 ) -> LiteRTEngine:
     if not graph.path.exists():  # The cache may be deleted at any time: it is made again, there.
-        graph = again(chosen, precision, graph.path, offline=offline)
-        packing.prepare(graph)
+        with packing.Packer() as packer:
+            graph = again(chosen, precision, graph.path, offline=offline, building=packer.start)
+            packing.prepare(graph, packer)
     return LiteRTEngine(graph, threads, packing.find(graph))
 
 
