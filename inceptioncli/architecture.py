@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from inceptioncli.errors import UsageError
 
 Padding = Literal["SAME", "VALID"]
+Activation = Literal["softmax", "sigmoid"]
 
 SCOPE = "InceptionV3"
 BATCH_NORM_EPSILON = 0.001
@@ -186,6 +187,8 @@ class Graph:
 
     ``classes`` 0 leaves the classifier out (slim's ``num_classes=None``): features only.
     ``depth_multiplier`` scales every convolution's filters, never below ``min_depth``.
+    ``activation`` makes probabilities of logits: softmax over the classes, which add up to one, or
+    the sigmoid of each, where any number of classes can be likely, or none.
 
     Raises:
         UsageError: a value for which slim has no network.
@@ -196,6 +199,7 @@ class Graph:
     depth_multiplier: float = 1.0
     min_depth: int = 16
     aux: bool = True
+    activation: Activation = "softmax"
 
     def __post_init__(self) -> None:
         if not 0 < self.depth_multiplier < 1000:

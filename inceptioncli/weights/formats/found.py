@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inceptioncli.architecture import AUX_END_POINT, SCOPE, Graph
+from inceptioncli.architecture import AUX_END_POINT, SCOPE, Activation, Graph
 from inceptioncli.errors import WeightsError
 from inceptioncli.summary import Shape, convolutions
 from inceptioncli.weights.model import Model
@@ -28,10 +28,19 @@ FoundVariables = Mapping[str, Variable]
 
 
 class Found(NamedTuple):
-    """Variables by slim name, and the model when the file itself tells which it is."""
+    """Variables by slim name, and what the file itself tells of the model.
+
+    Attributes:
+        variables: by slim name.
+        model: the whole model, where the file has it.
+        activation: of the classifier; None where the file can't tell.
+        image_size: side of the input; None where the file can't tell.
+    """
 
     variables: FoundVariables
     model: Model | None = None
+    activation: Activation | None = None
+    image_size: int | None = None
 
 
 # A checkpoint does not say which image size its aux head was made for, but the name of its
