@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar, get_args
 
 from inceptioncli.errors import UsageError
 
 Padding = Literal["SAME", "VALID"]
 Activation = Literal["softmax", "sigmoid"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 SCOPE = "InceptionV3"
 BATCH_NORM_EPSILON = 0.001
@@ -209,6 +210,13 @@ class Graph:
             )
         if self.classes < 0:
             raise UsageError(f"{self.classes} classes; expected 0 (features only) or more")
+        if self.activation not in ACTIVATIONS:
+            raise UsageError(f"activation {self.activation!r}; expected {' or '.join(ACTIVATIONS)}")
+        if self.classes == 1 and self.activation == "softmax":
+            raise UsageError(
+                "1 class, and a softmax of one output is 1 for every picture; expected 2 classes "
+                "or more, or sigmoid"
+            )
         if self.classes == 0 and self.aux:
             object.__setattr__(self, "aux", False)
         smallest = 107 if self.aux else 75
@@ -258,8 +266,8 @@ class Ops(Protocol[T]):
     def squeeze(self, x: T) -> T:
         """``[N, 1, 1, C]`` to ``[N, C]``."""
 
-    def softmax(self, x: T) -> T:
-        """Softmax over the classes."""
+    def activate(self, x: T, activation: Activation) -> T:
+        """Probabilities of logits ``[N, classes]``."""
 
 
 def walk(graph: Graph, images: T, ops: Ops[T], *, last: str | None = None) -> dict[str, T]:
@@ -318,7 +326,7 @@ def _steps(graph: Graph, images: T, ops: Ops[T]) -> Iterator[tuple[str, T]]:
     if graph.classes:
         logits = ops.squeeze(_apply(graph, net, TOP_CONV, f"{SCOPE}/Logits", ops))
         yield "Logits", logits
-        yield "Predictions", ops.softmax(logits)
+        yield "Predictions", ops.activate(logits, graph.activation)
 
 
 def _apply(graph: Graph, x: T, layer: Layer, scope: str, ops: Ops[T]) -> T:

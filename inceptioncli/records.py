@@ -29,7 +29,7 @@ FAILURE_CODES = (
 
 @dataclass(frozen=True)
 class Prediction:
-    """A class and its softmax probability.
+    """A class and its probability.
 
     ``index`` is the model's output index; ``id`` the WordNet id, None for classes without one;
     ``probability`` is the shortest decimal that stands for the float32 value.

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inceptioncli import cache
+from inceptioncli.architecture import Activation
 from inceptioncli.engine.base import COMPILED_VERSION
-from inceptioncli.errors import OutputError
+from inceptioncli.errors import InceptionError, OutputError
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
 from inceptioncli.weights.collection import Chosen
@@ -43,7 +44,7 @@ def compiled(chosen: Chosen, precision: str, *, offline: bool = False) -> Compil
         WeightsError: the weights are needed and can't be had or read.
         OutputError: neither the cache nor a temporary folder can be written.
     """
-    path = path_of(chosen.sha256, precision)
+    path = path_of(chosen.sha256, precision, chosen.activation, chosen.image_size)
     try:
         return _built(chosen, precision, offline, path)
     except OutputError as error:
@@ -56,13 +57,27 @@ def find(path: Path) -> Compiled | None:
     note = cache.noted(path)
     try:
         return None if note is None else Compiled(path, Model.from_metadata(note["model"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, InceptionError):
         return None
 
 
-def path_of(weights_sha256: str, precision: str) -> Path:
-    """Where this version, with the libraries that it has here, keeps a compiled graph."""
-    facts = json.dumps([weights_sha256, precision, COMPILED_VERSION, _litert_version()])
+def path_of(
+    weights_sha256: str,
+    precision: str,
+    activation: Activation | None = None,
+    image_size: int | None = None,
+) -> Path:
+    """Where this version, with the libraries that it has here, keeps a compiled graph.
+
+    Args:
+        weights_sha256: of the weights.
+        precision: ``float32`` or ``int8``.
+        activation: as `Chosen` has it.
+        image_size: as `Chosen` has it.
+    """
+    facts = json.dumps(
+        [weights_sha256, precision, activation, image_size, COMPILED_VERSION, _litert_version()]
+    )
     key = hashlib.sha256(facts.encode()).hexdigest()[:32]
     return cache.compiled_folder() / f"{key}.tflite"
 
@@ -100,6 +115,8 @@ def _build(
         "weights": chosen.given if file is None else file.name,
         "weights_path": None if file is None else str(file),
         "precision": precision,
+        "activation": chosen.activation,
+        "image_size": chosen.image_size,
         "model": weights.model.to_metadata(),
     }
 

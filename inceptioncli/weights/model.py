@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+# Version 2 has an activation, which readers of version 1 would take for softmax. What is softmax is
+# written as version 1, which they can read.
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Model:
         crop: central fraction of each side that is kept before resizing, unless asked otherwise.
         source: name of the file that the weights come from, or how they were trained.
         source_sha256: SHA-256, in hex, of that file, or of the weights that training began with.
+        input_scale: the pixels that the network was trained on, if that is folded into the first
+            convolution: a `choices.InputScale`, or what the file that the weights come from does
+            with them.
         training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 
@@ -37,6 +42,7 @@ class Model:
     crop: float = 1.0
     source: str = ""
     source_sha256: str = ""
+    input_scale: str | None = None
     training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -52,8 +58,9 @@ class Model:
     def to_metadata(self) -> dict[str, str]:
         """The model as strings: each value is JSON. Labels are always written out."""
         graph = asdict(self.graph)
+        softmax = self.graph.activation == "softmax"
         fields: dict[str, Any] = {
-            "inceptioncli": FORMAT_VERSION,
+            "inceptioncli": 1 if softmax else FORMAT_VERSION,
             **{name: graph[name] for name in ("image_size", "depth_multiplier", "min_depth")},
             "aux": self.graph.aux,
             "num_classes": self.graph.classes,
@@ -64,6 +71,10 @@ class Model:
             "source_sha256": self.source_sha256,
             "training": self.training,
         }
+        if not softmax:
+            fields["activation"] = self.graph.activation
+        if self.input_scale is not None:
+            fields["input_scale"] = self.input_scale
         return {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
 
     @classmethod
@@ -71,7 +82,8 @@ class Model:
         """Reads back what `to_metadata` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: something is missing or of the wrong kind.
+            KeyError, TypeError, ValueError, InceptionError: something is missing or of the wrong
+                kind.
         """
         fields = {name: json.loads(value) for name, value in metadata.items()}
         if fields["inceptioncli"] > FORMAT_VERSION:
@@ -86,12 +98,14 @@ class Model:
                 depth_multiplier=float(fields["depth_multiplier"]),
                 min_depth=int(fields["min_depth"]),
                 aux=bool(fields["aux"]),
+                activation=fields.get("activation", "softmax"),
             ),
             labels=tuple(Label(entry["id"], str(entry["label"])) for entry in fields["classes"]),
             label_offset=int(fields["label_offset"]),
             crop=crop,
             source=str(fields["source"]),
             source_sha256=str(fields["source_sha256"]),
+            input_scale=str(fields["input_scale"]) if "input_scale" in fields else None,
             training=fields.get("training"),
         )
 

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.slow
 ENGINES = ["litert", "tensorflow"]
 
 
-def open_engine(name: str, path: Path) -> Engine:
-    chosen = collection.choose(str(path))
+def open_engine(name: str, path: Path, **asked: Any) -> Engine:
+    chosen = collection.choose(str(path), **asked)
     if name == "litert":
         return LiteRTEngine(compiled(chosen, "float32"), threads=2)
     return TensorFlowEngine(collection.load(chosen), "cpu")
@@ -67,6 +67,25 @@ def test_equals_keras_through_the_published_layout(keras_engine: Engine, keras_m
             assert values.max() > 0.05  # A flat distribution would prove nothing.
         else:
             assert_close(ours[name].reshape(values.shape), values, name)
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
+@pytest.mark.parametrize(("classes", "image_size"), [(1, 150), (5, 299)])
+def test_sigmoids_equal_keras(
+    engine_name: str, classes: int, image_size: int, tmp_path: Path
+) -> None:
+    model = keras_oracle.random_model(
+        seed=6, classes=classes, activation="sigmoid", image_size=image_size
+    )
+    path = tmp_path / "sigmoid.weights.h5"
+    model.save_weights(path)
+    engine = open_engine(engine_name, path, activation="sigmoid", image_size=image_size)
+    shape = (3, image_size, image_size, 3)
+    images = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
+    theirs = model.predict(images / np.float32(127.5) - 1, verbose=0)
+    ours = engine.run(images, ["Predictions"])["Predictions"]
+    assert np.abs(ours - theirs).max() < 1e-5
+    assert ((theirs > 0.01) & (theirs < 0.99)).any()
 
 
 def test_equals_slim_through_its_checkpoint(slim_engine: Engine, slim_files: SlimFiles) -> None:
