@@ -99,7 +99,8 @@ def untold_options(command: F) -> F:
         cls=SharedOption,
         type=click.Choice(ACTIVATIONS),
         help="What makes probabilities of the classifier's outputs, for weight files that can't "
-        "tell: softmax over all classes, or the sigmoid of each.  [default: the file's, else softmax]",
+        "tell: softmax over all classes, or the sigmoid of each.  [default: the file's, else "
+        "softmax]",
     )
     image_size = click.option(
         "--image-size",

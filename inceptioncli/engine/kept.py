@@ -101,7 +101,7 @@ def _by_graph() -> dict[Path, list[Path]]:
 
 def _variant(note: Mapping[str, Any]) -> str:
     size = note.get("image_size")
-    activation = note["model"].get("activation")  # JSON, as all of a model's metadata
+    activation = note.get("model", {}).get("activation")  # JSON, as all of a model's metadata
     words = [json.loads(activation)] if activation else []
     return ", ".join([*words, f"{size}x{size}"] if size else words)
 

@@ -99,13 +99,13 @@ def with_input_scale(weights: Weights, scale: InputScale) -> Weights:
     """Weights of a network that was trained on pixels of a scale, as the graph runs them.
 
     Raises:
-        UsageError: they have a scale already.
+        UsageError: a scale is folded in already.
     """
     model = weights.model
     if model.input_scale is not None:
         raise UsageError(
-            f"{model.source}: pixels are scaled to {model.input_scale} already; "
-            "leave the input scale out"
+            f"{model.source}: its pixels' scale ({model.input_scale}) is folded in already; "
+            "leave --input-scale out"
         )
     arrays = fold_input_scale(weights.arrays, AFFINE[scale])
     return Weights(replace(model, input_scale=scale), arrays)

@@ -63,7 +63,7 @@ def test_it_is_told_in_the_file_and_done_once(tmp_path: Path) -> None:
     assert (metadata["inceptioncli"], metadata["input_scale"]) == (1, "imagenet")
     back = formats.read(path)
     assert back.model.input_scale == "imagenet"
-    with pytest.raises(UsageError, match=r"mine\.h5: pixels are scaled to imagenet already"):
+    with pytest.raises(UsageError, match=r"mine\.h5: its pixels' scale \(imagenet\) is folded"):
         with_input_scale(back, "0..1")
     write_safetensors(path, weights)
     with safe_open(path, "numpy") as file:

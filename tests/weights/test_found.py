@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import replace
@@ -16,10 +17,11 @@ from safetensors.numpy import save_file
 from inceptioncli.architecture import Activation, Graph
 from inceptioncli.errors import ExitCode, InceptionError, UsageError, WeightsError
 from inceptioncli.summary import variables
-from inceptioncli.weights import collection, formats
+from inceptioncli.weights import collection, formats, registry
 from inceptioncli.weights.formats.found import Found, Variable, graph_of
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Model
+from inceptioncli.weights.registry import NamedWeights
 from tests.conftest import SMALL_GRAPH, random_weights, write_weights_only
 
 SIGMOID = replace(SMALL_GRAPH, activation="sigmoid")
@@ -39,6 +41,20 @@ def test_what_a_file_can_not_tell_is_asked_for(tmp_path: Path) -> None:
     assert formats.read(path).model.graph == replace(SMALL_GRAPH, image_size=299)
     graph = formats.read(path, activation="sigmoid", image_size=75).model.graph
     assert graph == SIGMOID
+
+
+def test_published_files_have_no_image_size_either(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_cache / "weights").mkdir(parents=True)
+    path = write_weights_only(own_cache / "weights" / "some.h5", SMALL_GRAPH)
+    content = path.read_bytes()
+    url = f"http://127.0.0.1/{path.name}"
+    digest = hashlib.sha256(content).hexdigest()
+    published = NamedWeights("imagenet", url, digest, len(content), "keras", 7, "")
+    monkeypatch.setitem(registry.NAMED, "imagenet", published)
+    chosen = collection.choose("imagenet", image_size=75)
+    assert collection.load(chosen, offline=True).model.graph == SMALL_GRAPH
 
 
 def test_what_no_graph_can_be_is_refused_before_weights_are_looked_for() -> None:
