@@ -13,6 +13,7 @@ from inceptioncli.choices import DTYPES, INPUT_SCALES, InputScale
 from inceptioncli.cli.options import SharedOption, debug_option, untold_options
 from inceptioncli.cli.table import format_table
 from inceptioncli.errors import ExitCode, OutputError, UsageError, WeightsError
+from inceptioncli.labels import check_count, counted, read_labels
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT, NAMED, named
 
@@ -107,7 +108,7 @@ def verify(given: tuple[str, ...]) -> int:
             code = error.exit_code
             continue
         graph = verified.weights.model.graph
-        classes = f"{graph.classes} class" + ("" if graph.classes == 1 else "es")
+        classes = counted(graph.classes, "class", "classes")
         if graph.activation != "softmax":
             classes += f" ({graph.activation})"
         head = "with" if graph.aux else "without"
@@ -163,7 +164,6 @@ def convert(
     if destination.exists() and not overwrite:
         raise OutputError(f"{destination} exists; give --overwrite to replace it")
 
-    from inceptioncli.labels import check_count, read_labels
     from inceptioncli.weights.collection import choose, load
     from inceptioncli.weights.folding import with_input_scale
     from inceptioncli.weights.formats.own import write_safetensors
