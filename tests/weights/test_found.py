@@ -118,6 +118,16 @@ def test_what_a_file_tells_and_no_graph_can_be_is_the_files_fault(told: dict[str
     assert caught.value.exit_code == ExitCode.WEIGHTS
 
 
+def test_a_network_that_can_not_be_is_the_files_fault() -> None:
+    wide = found(Graph(image_size=75, classes=2, depth_multiplier=1000 - 1e-9, aux=False))
+    wider = {
+        name: variable._replace(shape=(*variable.shape[:-1], variable.shape[-1] * 2))
+        for name, variable in wide.variables.items()
+    }
+    with pytest.raises(WeightsError, match=r"x\.h5: depth multiplier"):
+        graph_of(Found(wider), Path("x.h5"))
+
+
 def test_an_aux_heads_kernel_says_which_sizes_there_are() -> None:
     path = Path("model.ckpt")
     usual = found(Graph(depth_multiplier=0.1))

@@ -80,8 +80,9 @@ def graph_of(
         image_size: likewise; None for 299.
 
     Raises:
-        UsageError: the file says otherwise than what was asked for; or no graph is like this.
-        WeightsError: they are no InceptionV3's at all; or nothing tells what becomes of one output.
+        UsageError: the file says otherwise than what was asked for; or no graph is as asked for.
+        WeightsError: they are no InceptionV3's at all; nothing tells what becomes of one output; or
+            no graph is as the file says.
     """
     graph = found.model.graph if found.model else _inferred(found, path, activation, image_size)
     for option, asked, told in (
@@ -130,8 +131,9 @@ def _inferred(
             activation=told or "softmax",
         )
     except UsageError as error:
-        if found.image_size is None and found.activation is None:
-            raise  # It is for what was asked for.
+        told_nothing = found.activation is None and found.image_size is None
+        if told_nothing and (activation, image_size) != (None, None):
+            raise  # It is what was asked for that can't be.
         raise WeightsError(f"{path}: {error}") from error
 
 
