@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from inceptioncli.architecture import Conv, Pool, walk
+from inceptioncli.architecture import Activation, Conv, Pool, walk
 from inceptioncli.weights.folding import fold
 from inceptioncli.weights.model import Weights
 
@@ -86,7 +86,8 @@ class _OnnxOps:
     def squeeze(self, x: _Map) -> _Map:
         return x._replace(name=self.node("Flatten", [x.name]))
 
-    def softmax(self, x: _Map) -> _Map:
+    def activate(self, x: _Map, activation: Activation) -> _Map:
+        assert activation == "softmax"
         return x._replace(name=self.node("Softmax", [x.name], axis=1))
 
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar, get_args
 
 from inceptioncli.errors import UsageError
 
 Padding = Literal["SAME", "VALID"]
+Activation = Literal["softmax", "sigmoid"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 SCOPE = "InceptionV3"
 BATCH_NORM_EPSILON = 0.001
@@ -203,6 +205,8 @@ class Graph:
 
     ``classes`` 0 leaves the classifier out (slim's ``num_classes=None``): features only.
     ``depth_multiplier`` scales every convolution's filters, never below ``min_depth``.
+    ``activation`` makes probabilities of logits: softmax over the classes, which add up to one, or
+    the sigmoid of each, where any number of classes can be likely, or none.
 
     Raises:
         UsageError: a value for which slim has no network.
@@ -213,6 +217,7 @@ class Graph:
     depth_multiplier: float = 1.0
     min_depth: int = 16
     aux: bool = True
+    activation: Activation = "softmax"
 
     def __post_init__(self) -> None:
         if not 0 < self.depth_multiplier < 1000:
@@ -224,6 +229,13 @@ class Graph:
             raise UsageError(f"{self.classes} classes; expected 0 (features only) or more")
         if self.min_depth < 1:
             raise UsageError(f"min depth {self.min_depth}; expected 1 or more")
+        if self.activation not in ACTIVATIONS:
+            raise UsageError(f"activation {self.activation!r}; expected {' or '.join(ACTIVATIONS)}")
+        if self.classes == 1 and self.activation == "softmax":
+            raise UsageError(
+                "1 class, and a softmax of one output is 1 for every picture; expected 2 classes "
+                "or more, or sigmoid"
+            )
         if self.classes == 0 and self.aux:
             object.__setattr__(self, "aux", False)
         sizes = AUX_IMAGE_SIZES if self.aux else IMAGE_SIZES
@@ -274,8 +286,8 @@ class Ops(Protocol[T]):
     def squeeze(self, x: T) -> T:
         """``[N, 1, 1, C]`` to ``[N, C]``."""
 
-    def softmax(self, x: T) -> T:
-        """Softmax over the classes."""
+    def activate(self, x: T, activation: Activation) -> T:
+        """Probabilities of logits ``[N, classes]``."""
 
 
 def walk(graph: Graph, images: T, ops: Ops[T], *, last: str | None = None) -> dict[str, T]:
@@ -334,7 +346,7 @@ def _steps(graph: Graph, images: T, ops: Ops[T]) -> Iterator[tuple[str, T]]:
     if graph.classes:
         logits = ops.squeeze(_apply(graph, net, TOP_CONV, f"{SCOPE}/Logits", ops))
         yield "Logits", logits
-        yield "Predictions", ops.softmax(logits)
+        yield "Predictions", ops.activate(logits, graph.activation)
 
 
 def _apply(graph: Graph, x: T, layer: Layer, scope: str, ops: Ops[T]) -> T:

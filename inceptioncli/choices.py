@@ -15,6 +15,10 @@ CPU_PRECISIONS = ("float32", "int8")
 GPU_PRECISIONS = ("float32", "bfloat16", "float16")
 PRECISIONS = tuple(dict.fromkeys((*CPU_PRECISIONS, *GPU_PRECISIONS)))
 
+# Of converted weights: the pixels that a network was trained on.
+InputScale = Literal["0..1", "-1..1", "0..255", "imagenet"]
+INPUT_SCALES: tuple[InputScale, ...] = get_args(InputScale)
+
 # Of training.
 Mode = Literal["head", "full"]
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inceptioncli.architecture import Activation
 from inceptioncli.engine import Ready, devices, prepare
-from inceptioncli.errors import ImageError, UsageError, WeightsError
+from inceptioncli.errors import ImageError, UsageError
 from inceptioncli.images.given import given_inputs
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
@@ -24,6 +25,7 @@ from inceptioncli.runs.run import Run
 from inceptioncli.runs.values import Batch
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
+from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.registry import DEFAULT
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def load(
     precision: str = "float32",
     labels: StrPath | None = None,
     crop: float | None = None,
+    activation: Activation | None = None,
+    image_size: int | None = None,
     exact_decode: bool = False,
     offline: bool = False,
     at_least: int | None = 1,
@@ -57,13 +61,17 @@ def load(
         precision: ``float32``, on the CPU also ``int8``, on a GPU also ``bfloat16``, ``float16``.
         labels: file with class names, in place of the model's own.
         crop: central fraction of each side to keep, in (0, 1]; None for the model's own.
+        activation: what makes probabilities of logits, ``softmax`` or ``sigmoid``, for a weight
+            file that can't tell; None for softmax.
+        image_size: side of the input, for a weight file that can't tell; None for 299.
         exact_decode: decode every pixel of large pictures, too; see `images.decode.decode`.
         offline: never download.
         at_least: so many images are to come, as far as is known; None for a stream of them.
         output: the file or folder of a run that is to go on; it keeps its engine.
 
     Raises:
-        UsageError: an argument that can't be used, or labels that don't fit.
+        UsageError: an argument that can't be used, or labels that don't fit; or the weight file
+            says otherwise.
         WeightsError: weights that can't be had or read.
         OutputError: neither the cache nor a temporary folder can be written.
     """
@@ -71,7 +79,7 @@ def load(
     if crop is not None and not 0 < crop <= 1:
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
-    chosen = collection.choose(os.fspath(weights))
+    chosen = collection.choose(os.fspath(weights), activation=activation, image_size=image_size)
     if output is not None:
         device = devices.continued(device, precision, stores.recorded_engine(Path(output)))
     ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
@@ -302,10 +310,8 @@ class Classifier:
         return f"<Classifier {ready.weights.given!r} {ready.precision} on {ready.engine}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        chosen = self.ready.weights
-        # Where it is unpickled the current folder may be another one.
-        given = chosen.given if chosen.path is None or chosen.named else str(chosen.path.absolute())
-        ready = (given, chosen.sha256, self.ready.device, self.ready.precision, self.offline)
+        chosen = self.ready.weights.portable()
+        ready = (chosen, self.ready.device, self.ready.precision, self.offline)
         return _load_again, (*ready, self.labels, self.crop, self.exact_decode)
 
     @property
@@ -335,8 +341,7 @@ class Classifier:
 
 
 def _load_again(
-    given: str,
-    sha256: str,
+    chosen: Chosen,
     device: str,
     precision: str,
     offline: bool,
@@ -345,8 +350,5 @@ def _load_again(
     exact_decode: bool,
 ) -> Classifier:
     """A classifier that was pickled, from the same weights."""
-    chosen = collection.choose(given)
-    if chosen.sha256 != sha256:
-        raise WeightsError(f"{given}: other weights than those of the classifier that was pickled")
-    ready = prepare(chosen, device, precision, offline=offline)
+    ready = prepare(collection.choose_again(chosen), device, precision, offline=offline)
     return Classifier(ready, labels, crop, exact_decode, offline=offline)

@@ -90,8 +90,14 @@ def check_count(labels: tuple[Label, ...], classes: int, origin: str) -> None:
     if len(labels) == classes - 1:
         hint += ' (does the list lack a first line "background"?)'
     raise LabelsError(
-        f"{origin}: {len(labels)} labels, but the model has {classes} classes; {hint}"
+        f"{origin}: {counted(len(labels), 'label', 'labels')}, "
+        f"but the model has {counted(classes, 'class', 'classes')}; {hint}"
     )
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 class``, ``7 classes``."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def _from_line(line: str) -> Label:

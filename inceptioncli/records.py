@@ -35,7 +35,7 @@ _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
 
 @dataclass(frozen=True)
 class Prediction:
-    """A class and its softmax probability.
+    """A class and its probability.
 
     ``index`` is the model's output index; ``id`` the WordNet id, None for classes without one;
     ``probability`` is the shortest decimal that stands for the float32 value.

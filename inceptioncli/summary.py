@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inceptioncli.architecture import Conv, Graph, Padding, Pool, walk
+from inceptioncli.architecture import Activation, Conv, Graph, Padding, Pool, walk
 
 Shape = tuple[int, ...]
 
@@ -160,5 +160,5 @@ class _ShapeOps:
     def squeeze(self, x: _Traced) -> _Traced:
         return _Traced(x.shape[2:], x.layers)
 
-    def softmax(self, x: _Traced) -> _Traced:
+    def activate(self, x: _Traced, activation: Activation) -> _Traced:
         return x

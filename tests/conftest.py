@@ -16,7 +16,7 @@ import pytest
 
 from inceptioncli.architecture import Graph
 from inceptioncli.engine import litert
-from inceptioncli.summary import variables
+from inceptioncli.summary import convolutions, variables
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Model, Weights
@@ -115,6 +115,24 @@ def random_weights(graph: Graph, seed: int = 0, **model: Any) -> Weights:
             values = rng.normal(0, 0.1, shape)
         arrays[name] = values.astype(np.float32)
     return Weights(Model(graph, **model), arrays)
+
+
+def write_weights_only(path: Path, graph: Graph) -> Path:
+    """Random weights in the layout that Keras publishes, which tells nothing but shapes."""
+    import h5py
+
+    arrays = random_weights(graph).arrays
+    with h5py.File(path, "w") as file:
+        for number, conv in enumerate(convolutions(graph), start=1):
+            if conv.linear:
+                file["predictions/kernel:0"] = arrays[f"{conv.scope}/weights"][0, 0]
+                file["predictions/bias:0"] = arrays[f"{conv.scope}/biases"]
+                continue
+            file[f"conv2d_{number}/kernel:0"] = arrays[f"{conv.scope}/weights"]
+            for leaf in ("beta", "moving_mean", "moving_variance"):
+                name = f"{conv.scope}/BatchNorm/{leaf}"
+                file[f"batch_normalization_{number}/{leaf}:0"] = arrays[name]
+    return path
 
 
 @pytest.fixture(scope="session")

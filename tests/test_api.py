@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pickle
 import shutil
@@ -21,7 +22,7 @@ from inceptioncli.errors import ImageError, LabelsError, UsageError, WeightsErro
 from inceptioncli.records import utc
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Weights
-from tests.conftest import SMALL_GRAPH, random_weights
+from tests.conftest import SMALL_GRAPH, random_weights, write_weights_only
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +222,17 @@ def test_pickled_it_is_loaded_again(
     write_safetensors(weights, random_weights(SMALL_GRAPH, seed=1))
     with pytest.raises(WeightsError, match="other weights"):
         pickle.loads(pickled)
+
+
+def test_pickled_it_knows_what_its_file_can_not_tell(pictures: Path, tmp_path: Path) -> None:
+    graph = dataclasses.replace(SMALL_GRAPH, classes=1, activation="sigmoid")
+    path = write_weights_only(tmp_path / "one.h5", graph)
+    first = inceptioncli.load(path, device="cpu", activation="sigmoid", image_size=75)
+    again = pickle.loads(pickle.dumps(first))
+    assert again.ready.model.graph == graph
+    assert list(again.classify(pictures)) == list(first.classify(pictures))
+    with pytest.raises(UsageError, match="image size 12 is too small"):
+        inceptioncli.load(path, image_size=12)
 
 
 def test_its_repr_says_what_runs(classifier: inceptioncli.Classifier, small_weights: Path) -> None:

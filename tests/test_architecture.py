@@ -66,6 +66,17 @@ def test_parameters_up_to_mixed_7c_and_multiply_adds() -> None:
     assert round(summary.multiply_adds / 1e9, 2) == 5.71
 
 
+def test_one_class_is_a_sigmoids() -> None:
+    with pytest.raises(UsageError, match=r"1 class, and a softmax of one output is 1 for every"):
+        Graph(classes=1)
+    with pytest.raises(UsageError, match=r"activation 'relu'; expected softmax or sigmoid"):
+        Graph(activation="relu")  # type: ignore[arg-type]
+    one = Graph(classes=1, activation="sigmoid")
+    assert one.aux
+    assert end_point_shapes(one)["Predictions"] == (1,)
+    assert summarize(one).parameters == 27_182_194 - 1000 * (2049 + 769)
+
+
 # The cases of slim's own inception_v3_test.py that a reader of the table can check.
 
 

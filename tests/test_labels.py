@@ -71,6 +71,10 @@ def test_missing_label_file(tmp_path: Path) -> None:
 def test_counts_must_agree() -> None:
     with pytest.raises(LabelsError, match=r"2 labels, but the model has 3.*background"):
         check_count(default_labels(2), 3, "labels.txt")
+    with pytest.raises(LabelsError, match=r"2 labels, but the model has 1 class;"):
+        check_count(default_labels(2), 1, "labels.txt")
+    with pytest.raises(LabelsError, match=r"1 label, but the model has 7 classes;"):
+        check_count(default_labels(1), 7, "labels.txt")
 
 
 def test_json_that_is_nested_too_deeply(tmp_path: Path) -> None:

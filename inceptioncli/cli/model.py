@@ -7,7 +7,7 @@ from json import dumps
 
 import click
 
-from inceptioncli.architecture import Graph
+from inceptioncli.architecture import ACTIVATIONS, Activation, Graph
 from inceptioncli.cli.options import debug_option
 from inceptioncli.cli.table import format_table
 from inceptioncli.summary import Shape, Summary, summarize
@@ -38,6 +38,13 @@ from inceptioncli.summary import Shape, Summary, summarize
     help="Outputs of the classifier; 0 for none.",
 )
 @click.option(
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="softmax",
+    show_default=True,
+    help="What makes Predictions of Logits; one class takes sigmoid.",
+)
+@click.option(
     "--aux/--no-aux", default=True, show_default=True, help="The auxiliary head, used in training."
 )
 @debug_option
@@ -47,6 +54,7 @@ def model(
     image_size: int,
     depth_multiplier: float,
     classes: int,
+    activation: Activation,
     aux: bool,
 ) -> None:
     """Show the InceptionV3 graph in figures.
@@ -60,6 +68,7 @@ def model(
             classes=classes,
             depth_multiplier=depth_multiplier,
             aux=aux,
+            activation=activation,
         )
     )
     if json:
@@ -72,6 +81,7 @@ def _as_json(summary: Summary) -> str:
     fields = {
         "image_size": summary.graph.image_size,
         "classes": summary.graph.classes,
+        "activation": summary.graph.activation,
         "parameters": summary.parameters,
         "multiply_adds": summary.multiply_adds,
         "end_points": [end._asdict() for end in summary.end_points],
@@ -117,11 +127,11 @@ def _layer_table(summary: Summary) -> str:
 
 
 def _total(summary: Summary) -> str:
-    size = summary.graph.image_size
+    size, activation = summary.graph.image_size, summary.graph.activation
     return (
         f"{summary.parameters:,} parameters, {summary.multiply_adds / 1e9:.2f} G multiply-adds "
         f"for one image of {size}x{size}"
-    )
+    ) + ("" if activation == "softmax" else f"; Predictions by {activation}")
 
 
 def _shape(shape: Shape) -> str:

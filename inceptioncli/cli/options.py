@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
+from inceptioncli.architecture import ACTIVATIONS, Activation
 from inceptioncli.choices import DEVICES, PRECISIONS
 from inceptioncli.weights.registry import DEFAULT
 
@@ -64,6 +65,8 @@ class GraphOptions(NamedTuple):
     device: str
     precision: str
     crop: float | None
+    activation: Activation | None
+    image_size: int | None
     exact_decode: bool
     offline: bool
 
@@ -79,11 +82,34 @@ class GraphOptions(NamedTuple):
             precision=self.precision,
             labels=self.labels,
             crop=self.crop,
+            activation=self.activation,
+            image_size=self.image_size,
             exact_decode=self.exact_decode,
             offline=self.offline,
             at_least=None if inputs.streamed else inputs.peek(enough),
             output=output,
         )
+
+
+def untold_options(command: F) -> F:
+    """What is asked for weight files that can't tell it; those that can are right."""
+    activation = click.option(
+        "--activation",
+        cls=SharedOption,
+        type=click.Choice(ACTIVATIONS),
+        help="What makes probabilities of the classifier's outputs, for weight files that can't "
+        "tell: softmax over all classes, or the sigmoid of each.  [default: the file's, else "
+        "softmax]",
+    )
+    image_size = click.option(
+        "--image-size",
+        cls=SharedOption,
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Side of the square input, for weight files that can't tell; 75 at least.  "
+        "[default: the file's, else 299]",
+    )
+    return activation(image_size(command))
 
 
 # The options of every command that runs the graph.
@@ -134,6 +160,7 @@ graph_options = collected(
         "image, 0.875 is slim's published evaluation.  [default: the model's, "
         "mostly 1.0]",
     ),
+    untold_options,
     click.option(
         "--exact-decode",
         cls=SharedOption,

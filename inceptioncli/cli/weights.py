@@ -8,10 +8,12 @@ from pathlib import Path
 
 import click
 
-from inceptioncli.choices import DTYPES
-from inceptioncli.cli.options import SharedOption, debug_option
+from inceptioncli.architecture import Activation
+from inceptioncli.choices import DTYPES, INPUT_SCALES, InputScale
+from inceptioncli.cli.options import SharedOption, debug_option, untold_options
 from inceptioncli.cli.table import format_table
 from inceptioncli.errors import ExitCode, OutputError, UsageError, WeightsError
+from inceptioncli.labels import check_count, counted, read_labels
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT, NAMED, named
 
@@ -55,7 +57,8 @@ def list_() -> None:
     click.echo(f"\nDownloads: {downloads}")
     compiled = [("COMPILED FROM", "PRECISION", "MB")]
     for graph in graphs:
-        compiled.append((printable(graph.name), graph.precision, f"{graph.bytes / 1e6:.0f}"))
+        name = f"{graph.name} ({graph.variant})" if graph.variant else graph.name
+        compiled.append((printable(name), graph.precision, f"{graph.bytes / 1e6:.0f}"))
     if len(compiled) > 1:
         click.echo(f"\n{format_table(compiled, numbers=(2,))}")
         click.echo(f"\nCompiled: {compiled_folder()}")
@@ -110,10 +113,13 @@ def verify(given: tuple[str, ...]) -> int:
             code = error.exit_code
             continue
         graph = verified.weights.model.graph
+        classes = counted(graph.classes, "class", "classes")
+        if graph.activation != "softmax":
+            classes += f" ({graph.activation})"
         head = "with" if graph.aux else "without"
         click.echo(
             f"{printable(str(verified.path))}: sound; {len(verified.weights.arrays)} variables, "
-            f"{graph.classes} classes, depth multiplier {graph.depth_multiplier:g}, "
+            f"{classes}, depth multiplier {graph.depth_multiplier:g}, "
             f"{head} aux head, SHA-256 {verified.sha256}"
         )
     return code
@@ -130,6 +136,13 @@ def verify(given: tuple[str, ...]) -> int:
     show_default=True,
     help="Of the arrays in the file; float16 halves it and is read as float32.",
 )
+@untold_options
+@click.option(
+    "--input-scale",
+    type=click.Choice(INPUT_SCALES),
+    help="The pixels that the network was trained on: folded into the first convolution, exactly. "
+    "imagenet is 0..1, less ImageNet's mean, by its deviation, of each channel.  [default: -1..1]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace DST if it exists.")
 @click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network.")
 @debug_option
@@ -138,6 +151,9 @@ def convert(
     destination: Path,
     labels: Path | None,
     dtype: str,
+    activation: Activation | None,
+    image_size: int | None,
+    input_scale: InputScale | None,
     overwrite: bool,
     offline: bool,
 ) -> None:
@@ -153,11 +169,14 @@ def convert(
     if destination.exists() and not overwrite:
         raise OutputError(f"{destination} exists; give --overwrite to replace it")
 
-    from inceptioncli.labels import check_count, read_labels
     from inceptioncli.weights.collection import choose, load
+    from inceptioncli.weights.folding import with_input_scale
     from inceptioncli.weights.formats.own import write_safetensors
 
-    content = load(choose(source), offline=offline)
+    chosen = choose(source, activation=activation, image_size=image_size)
+    content = load(chosen, offline=offline)
+    if input_scale is not None:
+        content = with_input_scale(content, input_scale)
     if labels is not None:
         given = read_labels(labels)
         check_count(given, content.model.graph.classes, str(labels))

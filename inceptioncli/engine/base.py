@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # A compiled file has two signatures, each for one image, ``images [1, S, S, 3]``, so that scores
 # can't depend on neighbours: one gives the last end point alone and leaves its buffers reusable,
 # the other gives them all.
-COMPILED_VERSION = 1  # to be raised when the bytes that the writer writes, or their values, change
+# To be raised when the bytes that the writer writes change, or what is read from a weight file.
+COMPILED_VERSION = 2
 INPUT_NAME = "images"
 PREDICTIONS_SIGNATURE = "predictions"
 END_POINTS_SIGNATURE = "end_points"

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inceptioncli import cache
+from inceptioncli.architecture import Activation
 from inceptioncli.engine.base import COMPILED_VERSION
-from inceptioncli.errors import OutputError
+from inceptioncli.errors import InceptionError, OutputError
 from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
 from inceptioncli.weights.collection import Chosen
@@ -51,11 +52,12 @@ def compiled(
         WeightsError: the weights are needed and can't be had or read.
         OutputError: neither the cache nor a temporary folder can be written.
     """
+    name = _name(chosen.sha256, precision, chosen.activation, chosen.image_size)
     try:
-        path = path_of(chosen.sha256, precision)
+        path = cache.compiled_folder() / name
         return again(chosen, precision, path, offline=offline, building=building)
     except OutputError as error:
-        path = cache.temporary_folder(error) / _name(chosen.sha256, precision)
+        path = cache.temporary_folder(error) / name
         return again(chosen, precision, path, offline=offline, building=building)
 
 
@@ -86,17 +88,28 @@ def find(path: Path) -> Compiled | None:
     note = cache.noted(path)
     try:
         return None if note is None else Compiled(path, Model.from_metadata(note["model"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, InceptionError):
         return None
 
 
-def path_of(weights_sha256: str, precision: str) -> Path:
+def path_of(
+    weights_sha256: str,
+    precision: str,
+    activation: Activation | None = None,
+    image_size: int | None = None,
+) -> Path:
     """Where this version, with the libraries that it has here, keeps a compiled graph.
+
+    Args:
+        weights_sha256: of the weights.
+        precision: ``float32`` or ``int8``.
+        activation: as `Chosen` has it.
+        image_size: as `Chosen` has it.
 
     Raises:
         OutputError: there is no cache.
     """
-    return cache.compiled_folder() / _name(weights_sha256, precision)
+    return cache.compiled_folder() / _name(weights_sha256, precision, activation, image_size)
 
 
 def lock_of(path: Path) -> Path:
@@ -104,8 +117,12 @@ def lock_of(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
-def _name(weights_sha256: str, precision: str) -> str:
-    facts = json.dumps([weights_sha256, precision, COMPILED_VERSION, _litert_version()])
+def _name(
+    weights_sha256: str, precision: str, activation: Activation | None, image_size: int | None
+) -> str:
+    facts = json.dumps(
+        [weights_sha256, precision, activation, image_size, COMPILED_VERSION, _litert_version()]
+    )
     return f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.tflite"
 
 
@@ -128,6 +145,8 @@ def _build(
         "weights": chosen.given if file is None else file.name,
         "weights_path": None if file is None else str(file),
         "precision": precision,
+        "activation": chosen.activation,
+        "image_size": chosen.image_size,
         "model": weights.model.to_metadata(),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +24,13 @@ class Kept(NamedTuple):
     Attributes:
         name: the name of the weights that it was compiled from, or that of their file.
         precision: in which it computes.
+        variant: its activation, if that is no softmax, and the image size that was asked for.
         bytes: what all its files take.
     """
 
     name: str
     precision: str
+    variant: str
     bytes: int
 
 
@@ -39,7 +42,7 @@ def kept() -> list[Kept]:
         if path in files and "weights_sha256" in note:
             # Earlier versions did not write down where a graph came from.
             name, precision = (str(note.get(fact, "?")) for fact in ("weights", "precision"))
-            found.append(Kept(name, precision, sum(map(_size, files))))
+            found.append(Kept(name, precision, _variant(note), sum(map(_size, files))))
     return sorted(found)
 
 
@@ -96,6 +99,13 @@ def _by_graph() -> dict[Path, list[Path]]:
     return graphs
 
 
+def _variant(note: Mapping[str, Any]) -> str:
+    size = note.get("image_size")
+    activation = note.get("model", {}).get("activation")  # JSON, as all of a model's metadata
+    words = [json.loads(activation)] if activation else []
+    return ", ".join([*words, f"{size}x{size}"] if size else words)
+
+
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
@@ -112,7 +122,9 @@ def _is_unfinished(file: Path, files: Sequence[Path]) -> bool:
 def _is_needed(path: Path) -> bool:
     note = cache.read_note(cache.note_of(path))
     try:
-        current = compiler.path_of(note["weights_sha256"], note["precision"])
+        current = compiler.path_of(
+            note["weights_sha256"], note["precision"], note["activation"], note["image_size"]
+        )
     except KeyError:
         return False
     return path == current and _is_known(note) and compiler.find(path) is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inceptioncli.architecture import Conv, Graph, Pool, walk
+from inceptioncli.architecture import Activation, Conv, Graph, Pool, walk
 from inceptioncli.engine.base import Ready
 from inceptioncli.errors import DeviceError
 from inceptioncli.noise import native_stderr_hidden
@@ -221,9 +221,10 @@ class _TensorOps:
     def squeeze(self, x: Any) -> Any:
         return tf.squeeze(x, [1, 2])
 
-    def softmax(self, x: Any) -> Any:
+    def activate(self, x: Any, activation: Activation) -> Any:
         # In float32 at any precision: 1000 probabilities do not fit float16's resolution.
-        return tf.nn.softmax(tf.cast(x, tf.float32))
+        function = tf.nn.softmax if activation == "softmax" else tf.nn.sigmoid
+        return function(tf.cast(x, tf.float32))
 
 
 def _on(device: str) -> contextlib.AbstractContextManager[None]:

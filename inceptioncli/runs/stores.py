@@ -155,12 +155,14 @@ def provenance(ready: Ready, decoding: Decoding, labels: tuple[Label, ...]) -> d
     """What results depend on, apart from options and images, as JSON can hold it."""
     text = json.dumps([*labels]).encode()
     side = decoding.size
+    activation = ready.model.graph.activation
     return {
         "version": __version__,
         "results_version": RESULTS_VERSION,
         "weights": {"name": ready.weights.given, "sha256": ready.weights.sha256},
         "engine": ready.engine,
         "precision": ready.precision,
+        **({} if activation == "softmax" else {"activation": activation}),
         "crop": decoding.crop,
         "decode": "exact" if decoding.exact else "scaled",
         "resize": f"squashed to {side}x{side}, bilinear, antialiased",

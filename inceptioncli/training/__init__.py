@@ -236,7 +236,8 @@ class _Run:
         """The start's arrays; without its classifiers if those are for other classes."""
         if self.start is None:
             return {}
-        same = self.start.model.class_labels == labels
+        start = self.start.model
+        same = start.class_labels == labels and start.graph.activation == "softmax"
         return {
             name: array
             for name, array in self.start.arrays.items()

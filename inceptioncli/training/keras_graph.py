@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inceptioncli.architecture import (
     AUX_END_POINT,
     BATCH_NORM_EPSILON,
+    Activation,
     Conv,
     Graph,
     Pool,
@@ -137,8 +138,8 @@ class _KerasOps:
     def squeeze(self, x: Any) -> Any:
         return keras.layers.Reshape((x.shape[-1],), dtype=self._dtype)(x)
 
-    def softmax(self, x: Any) -> Any:
-        return keras.layers.Softmax(dtype="float32")(x)
+    def activate(self, x: Any, activation: Activation) -> Any:
+        return keras.layers.Activation(activation, dtype="float32")(x)
 
 
 def _initializer(layer: Conv) -> Any:

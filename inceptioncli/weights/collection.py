@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inceptioncli import cache
+from inceptioncli.architecture import Activation, Graph
 from inceptioncli.errors import OutputError, WeightsError
 from inceptioncli.weights import formats
 from inceptioncli.weights.download import WITHOUT_NETWORK, download, is_published
@@ -16,24 +17,73 @@ from inceptioncli.weights.registry import NAMED, NamedWeights, named
 
 
 class Chosen(NamedTuple):
-    """Weights as the user chose them; ``path`` is None for named ones that are not here yet."""
+    """Weights as the user chose them.
+
+    Attributes:
+        given: their name or path.
+        sha256: of their file.
+        path: of their file; None for named ones that are not here yet.
+        named: as they are published, if they have a name.
+        activation: of the classifier, where the file can't tell; None to go by the file.
+        image_size: side of the input, likewise.
+    """
 
     given: str
     sha256: str
     path: Path | None
     named: NamedWeights | None
+    activation: Activation | None = None
+    image_size: int | None = None
+
+    def portable(self) -> Chosen:
+        """The same where the current folder may be another one."""
+        if self.path is None or self.named:
+            return self
+        return self._replace(given=str(self.path.absolute()))
 
 
-def choose(given: str, *, anew: bool = False) -> Chosen:
+def choose(
+    given: str,
+    *,
+    activation: Activation | None = None,
+    image_size: int | None = None,
+    anew: bool = False,
+) -> Chosen:
     """Finds weights by name, else by path, without the network.
 
     Args:
-        given: name or path.
+        given: a name, or the path of a file.
+        activation: see `Chosen`.
+        image_size: see `Chosen`.
         anew: read their files for the hash, whatever is remembered of it.
 
     Raises:
+        UsageError: no activation or image size that a graph can have.
         WeightsError: neither a known name nor a file.
     """
+    Graph(  # raises, before anything is downloaded
+        image_size=Graph.image_size if image_size is None else image_size,
+        classes=0,
+        activation=Graph.activation if activation is None else activation,
+    )
+    return _found(given, anew)._replace(activation=activation, image_size=image_size)
+
+
+def choose_again(before: Chosen) -> Chosen:
+    """Finds weights that were chosen elsewhere or earlier.
+
+    Raises:
+        WeightsError: they are not to be found, or are others by now.
+    """
+    chosen = choose(before.given, activation=before.activation, image_size=before.image_size)
+    if chosen.sha256 != before.sha256:
+        raise WeightsError(
+            f"{before.given}: other weights than those of the classifier that was pickled"
+        )
+    return chosen
+
+
+def _found(given: str, anew: bool) -> Chosen:
     if given in NAMED:
         return Chosen(given, NAMED[given].sha256, local_copy(NAMED[given], anew=anew), NAMED[given])
     try:
@@ -102,11 +152,17 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
     """Reads and checks chosen weights, after `fetch`.
 
     Raises:
+        UsageError: see `formats.read`.
         WeightsError: see `fetch` and `formats.read`; or the file is not the one that was chosen
             any more.
     """
     path = fetch(chosen, offline=offline)
-    weights = formats.read(path, source_sha256=chosen.sha256)
+    weights = formats.read(
+        path,
+        source_sha256=chosen.sha256,
+        activation=chosen.activation,
+        image_size=chosen.image_size,
+    )
     try:
         changed = sha256_of(path) != chosen.sha256
     except OSError:  # gone

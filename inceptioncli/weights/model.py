@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+# Version 2 has an activation, which readers of version 1 would take for softmax. What is softmax is
+# written as version 1, which they can read.
+FORMAT_VERSION = 2
 
 T = TypeVar("T")
 _KINDS: dict[type, str] = {
@@ -38,6 +40,9 @@ class Model:
         crop: central fraction of each side that is kept before resizing, unless asked otherwise.
         source: name of the file that the weights come from, or how they were trained.
         source_sha256: SHA-256, in hex, of that file, or of the weights that training began with.
+        input_scale: the pixels that the network was trained on, if that is folded into the first
+            convolution: a `choices.InputScale`, or what the file that the weights come from does
+            with them.
         training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 
@@ -47,6 +52,7 @@ class Model:
     crop: float = 1.0
     source: str = ""
     source_sha256: str = ""
+    input_scale: str | None = None
     training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -62,8 +68,9 @@ class Model:
     def to_metadata(self) -> dict[str, str]:
         """The model as strings: each value is JSON. Labels are always written out."""
         graph = asdict(self.graph)
+        softmax = self.graph.activation == "softmax"
         fields: dict[str, Any] = {
-            "inceptioncli": FORMAT_VERSION,
+            "inceptioncli": 1 if softmax else FORMAT_VERSION,
             **{name: graph[name] for name in ("image_size", "depth_multiplier", "min_depth")},
             "aux": self.graph.aux,
             "num_classes": self.graph.classes,
@@ -74,6 +81,10 @@ class Model:
             "source_sha256": self.source_sha256,
             "training": self.training,
         }
+        if not softmax:
+            fields["activation"] = self.graph.activation
+        if self.input_scale is not None:
+            fields["input_scale"] = self.input_scale
         return {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
 
     @classmethod
@@ -97,6 +108,7 @@ class Model:
             depth_multiplier=_of(float, fields, "depth_multiplier"),
             min_depth=_of(int, fields, "min_depth"),
             aux=_of(bool, fields, "aux"),
+            activation=fields.get("activation", "softmax"),
         )
         offset = _of(int, fields, "label_offset")
         if not 0 <= offset <= graph.classes:
@@ -108,6 +120,7 @@ class Model:
             crop=crop,
             source=_of(str, fields, "source"),
             source_sha256=_of(str, fields, "source_sha256"),
+            input_scale=_of(str, fields, "input_scale") if "input_scale" in fields else None,
             training=_of(dict, fields, "training") if fields.get("training") else None,
         )
 

@@ -11,7 +11,8 @@ def test_json_tells_the_whole_graph(run: Run) -> None:
     assert done.returncode == 0
     model = json.loads(done.stdout)
     assert list(model) == [
-        "image_size", "classes", "parameters", "multiply_adds", "end_points", "layers",
+        "image_size", "classes", "activation", "parameters", "multiply_adds", "end_points",
+        "layers",
     ]  # fmt: skip
     assert (model["image_size"], model["classes"]) == (299, 1001)
     assert model["parameters"] == 27_182_194
@@ -60,11 +61,21 @@ def test_sizes_from_331_on(run: Run) -> None:
     assert shapes["Logits"] == shapes["Predictions"] == [1001]
 
 
+def test_sigmoids_are_said(run: Run) -> None:
+    done = run("model", "--classes", "1", "--activation", "sigmoid")
+    assert done.stdout.endswith(" for one image of 299x299; Predictions by sigmoid\n")
+    assert "\nPredictions     1   " in done.stdout
+    told = json.loads(run("model", "--json", "--activation", "sigmoid").stdout)
+    assert told["activation"] == "sigmoid"
+    assert json.loads(run("model", "--json").stdout)["activation"] == "softmax"
+
+
 def test_impossible_graphs_are_one_line_errors(run: Run) -> None:
     for options, message in (
         (["--image-size", "74", "--no-aux"], "Error: image size 74; expected 75 to 2048 without"),
         (["--image-size", "347"], "expected 107 to 346 with the aux head; without it 75 to 2048"),
         (["--image-size", "106"], "Error: image size 106; expected 107 to 346 with"),
+        (["--classes", "1"], "Error: 1 class, and a softmax of one output is 1 for every picture"),
         (["--depth-multiplier", "0"], "Error: depth multiplier 0.0 is not greater than 0"),
     ):
         done = run("model", *options)

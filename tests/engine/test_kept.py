@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
@@ -17,7 +18,7 @@ from inceptioncli.engine.compile import Compiled, compiled
 from inceptioncli.weights import collection, registry
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.registry import NamedWeights
-from tests.conftest import SMALL_GRAPH, random_weights
+from tests.conftest import SMALL_GRAPH, random_weights, write_weights_only
 
 Compile = Callable[..., Compiled]
 
@@ -29,8 +30,8 @@ def compile_(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Compile:
         writer, "write", lambda weights, precision, path: path.write_bytes(b"x" * 2_000_000)
     )
 
-    def compile_(given: str | Path, precision: str = "float32") -> Compiled:
-        graph = compiled(collection.choose(str(given)), precision)
+    def compile_(given: str | Path, precision: str = "float32", **asked: Any) -> Compiled:
+        graph = compiled(collection.choose(str(given), **asked), precision)
         for machine in ("here", "there"):
             graph.path.with_suffix(f".{machine}.packed").write_bytes(b"x" * 1_000_000)
             graph.path.with_suffix(f".{machine}.json").write_text('{"graph_sha256": "x"}')
@@ -65,7 +66,8 @@ def test_what_is_kept(compile_: Compile, mine: Path) -> None:
     compile_(mine)
     compile_(mine, "int8")
     unnoted = compile_("demo")
-    for name, precision, size in kept.kept():
+    for name, precision, variant, size in kept.kept():
+        assert variant == ""
         assert name in ("demo", "mine.safetensors")
         assert precision in ("float32", "int8")
         assert 4_000_000 < size < 4_010_000
@@ -75,6 +77,27 @@ def test_what_is_kept(compile_: Compile, mine: Path) -> None:
         ("mine.safetensors", "float32"),
         ("mine.safetensors", "int8"),
     ]
+
+
+def test_each_graph_of_a_file_that_can_not_tell_is_another_one(
+    compile_: Compile, tmp_path: Path
+) -> None:
+    path = write_weights_only(tmp_path / "some.h5", SMALL_GRAPH)
+    asked: list[dict[str, Any]] = [
+        {},
+        {"activation": "sigmoid"},
+        {"image_size": 75},
+        {"activation": "sigmoid", "image_size": 75},
+    ]
+    graphs = [compile_(path, **each) for each in asked]
+    assert len({graph.path for graph in graphs}) == 4
+    for graph, each in zip(graphs, asked, strict=True):
+        assert graph.model.graph.activation == each.get("activation", "softmax")
+        assert graph.model.graph.image_size == each.get("image_size", 299)
+        assert compile_(path, **each).path == graph.path
+    assert [graph.variant for graph in kept.kept()] == ["", "75x75", "sigmoid", "sigmoid, 75x75"]
+    assert kept.remove_unused() == []
+    assert len(kept.forget(collection.choose(str(path)).sha256)) == 4 * 6
 
 
 def test_what_is_needed_stays(

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.slow
 ENGINES = ["litert", "tensorflow"]
 
 
-def open_engine(name: str, path: Path) -> Engine:
-    chosen = collection.choose(str(path))
+def open_engine(name: str, path: Path, **asked: Any) -> Engine:
+    chosen = collection.choose(str(path), **asked)
     if name == "litert":
         return LiteRTEngine(compiled(chosen, "float32"), threads=2)
     return TensorFlowEngine(collection.load(chosen), "cpu")
@@ -90,6 +90,30 @@ def test_equals_keras_where_the_last_map_is_larger_than_8x8(
     for name, values in theirs.items():
         assert_close(ours[name].reshape(values.shape), values, name)
     assert np.abs(ours["Predictions"] - theirs["Predictions"]).max() < 1e-5
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
+@pytest.mark.parametrize(("classes", "image_size"), [(1, 150), (5, 299)])
+def test_sigmoids_equal_keras(
+    engine_name: str, classes: int, image_size: int, tmp_path: Path
+) -> None:
+    model = keras_oracle.random_model(
+        seed=6, classes=classes, activation="sigmoid", image_size=image_size
+    )
+    shape = (3, image_size, image_size, 3)
+    images = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
+    x = images / np.float32(127.5) - 1
+    # Where a sigmoid is steepest it hides nothing.
+    kernel, bias = model.get_layer("predictions").get_weights()
+    first = model.predict(x, verbose=0)[0]
+    model.get_layer("predictions").set_weights([kernel, bias - np.log(first / (1 - first))])
+    path = tmp_path / "sigmoid.weights.h5"
+    model.save_weights(path)
+    theirs = model.predict(x, verbose=0)
+    engine = open_engine(engine_name, path, activation="sigmoid", image_size=image_size)
+    ours = engine.run(images, ["Predictions"])["Predictions"]
+    assert np.abs(ours - theirs).max() < 1e-5
+    assert 0.1 < theirs.min() < theirs.max() < 0.9
 
 
 def test_equals_slim_through_its_checkpoint(slim_engine: Engine, slim_files: SlimFiles) -> None:

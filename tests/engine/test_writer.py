@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.oracles import converter
 
 SMALL_WITH_AUX = Graph(image_size=107, classes=5, depth_multiplier=0.1)
 WITHOUT_CLASSES = Graph(image_size=75, classes=0, depth_multiplier=0.1)
+ONE_CLASS = replace(SMALL_GRAPH, classes=1, activation="sigmoid")
 DEMO = Graph(classes=26, depth_multiplier=0.25, aux=False)
 
 
@@ -59,6 +61,8 @@ def both(
         Graph(),
         Graph(classes=1000, aux=False),
         Graph(image_size=150),
+        replace(SMALL_WITH_AUX, activation="sigmoid"),
+        ONE_CLASS,
     ],
     ids=str,
 )
@@ -172,6 +176,22 @@ def test_int8_is_for_large_kernels_that_do_not_classify(weights: Weights, tmp_pa
             assert quantization.QuantizedDimension() == 0
             values = model.Buffers(tensor.Buffer()).DataAsNumpy().view(np.int8)
             assert np.abs(values.reshape(filters, -1)).max(axis=1).tolist() == [127] * filters
+
+
+@pytest.mark.parametrize("classes", [1, 7])
+def test_sigmoids_are_each_logits_own(classes: int, precision: str, tmp_path: Path) -> None:
+    graph = replace(ONE_CLASS, classes=classes)
+    weights = random_weights(graph)
+    weights.arrays[f"{CLASSIFIERS[0]}weights"][:] *= 5
+    path = tmp_path / "sigmoid.tflite"
+    writer.write(weights, precision, path)
+    ends = run(path, weights.model)
+    expected = 1 / (1 + np.exp(-ends["Logits"].astype(np.float64)))
+    np.testing.assert_allclose(ends["Predictions"], expected, atol=1e-6)
+    assert ends["alone"].tobytes() == ends["Predictions"].tobytes()
+    assert ends["Predictions"].shape == (2, classes)
+    assert ends["Predictions"].std() > 0.001 / classes
+    assert b"softmax" not in path.read_bytes()
 
 
 def test_a_thousand_classes_in_int8_are_a_third_of_float32(tmp_path: Path) -> None:

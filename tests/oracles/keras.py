@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 MIXED = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
 
 
-def random_model(seed: int, *, classes: int = 1000) -> Any:
+def random_model(
+    seed: int, *, classes: int = 1000, activation: str = "softmax", image_size: int = 299
+) -> Any:
     """`keras.applications.InceptionV3` with random weights and batch-norm statistics.
 
     The classifier is scaled up so that probabilities differ widely.
@@ -21,7 +23,12 @@ def random_model(seed: int, *, classes: int = 1000) -> Any:
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = keras.applications.InceptionV3(weights=None, classes=classes)
+    model = keras.applications.InceptionV3(
+        weights=None,
+        classes=classes,
+        classifier_activation=activation,
+        input_shape=(image_size, image_size, 3),
+    )
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

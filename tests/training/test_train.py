@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,16 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
+from inceptioncli.architecture import ACTIVATIONS, CLASSIFIERS
+from inceptioncli.labels import default_labels
+from inceptioncli.training import _Run
+from inceptioncli.training.data import Labelled
+from inceptioncli.training.options import Options
 from inceptioncli.weights import formats
-from tests.conftest import Run
+from inceptioncli.weights.formats.own import write_safetensors
+from tests.conftest import Run, random_weights
 from tests.processes import start
-from tests.training.conftest import WORDNET_IDS
+from tests.training.conftest import TINY, WORDNET_IDS
 
 pytestmark = pytest.mark.slow
 
@@ -312,3 +319,17 @@ def test_outputs_that_are_in_the_way(
     assert nowhere.returncode == 6
     missing = train(run, tmp_path / "nowhere", tmp_path / "m.safetensors")
     assert missing.returncode == 2
+
+
+def test_a_sigmoids_classifier_is_no_start_for_a_softmax(tmp_path: Path) -> None:
+    labelled = Labelled(default_labels(4), ())
+    for activation in ACTIVATIONS:
+        weights = random_weights(replace(TINY, activation=activation))
+        begin = tmp_path / f"{activation}.safetensors"
+        write_safetensors(begin, weights)
+        run = _Run(labelled, Options(mode="full", start=str(begin)), tmp_path / "o", "data")
+        assert run._full_graph() == TINY
+        names = set(run._start_arrays(labelled.labels))
+        left_out = set(weights.arrays) - names
+        assert all(name.startswith(CLASSIFIERS) for name in left_out)
+        assert len(left_out) == (0 if activation == "softmax" else 4)

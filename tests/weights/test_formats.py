@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from inceptioncli.architecture import Graph
-from inceptioncli.errors import WeightsError
+from inceptioncli.errors import UsageError, WeightsError
 from inceptioncli.labels import Label
 from inceptioncli.summary import variables
 from inceptioncli.weights import formats
@@ -100,6 +100,12 @@ def test_slim_checkpoints_and_frozen_graph_hold_the_same(
         np.testing.assert_array_equal(array, v1.arrays[name], err_msg=name)
     archive = tar_gz(tmp_path / "frozen.pb.tar.gz", slim_files.frozen)
     assert_same_arrays(formats.read(archive), frozen)
+
+
+def test_a_slim_files_image_size_is_asked_for(slim_files: SlimFiles) -> None:
+    assert formats.read(slim_files.frozen, image_size=150).model.graph.image_size == 150
+    with pytest.raises(UsageError, match=r"--image-size 150 asked for, but the file says 299"):
+        formats.read(slim_files.v1, image_size=150)  # by its aux head
 
 
 def test_narrow_slim_checkpoints_tell_their_width(

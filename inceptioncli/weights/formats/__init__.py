@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inceptioncli.architecture import Graph
+from inceptioncli.architecture import Activation, Graph
 from inceptioncli.errors import WeightsError
 from inceptioncli.summary import Shape, variables
 from inceptioncli.weights.formats.found import GZIP_MAGIC, Found, FoundVariables, graph_of, reason
@@ -95,19 +95,29 @@ def identify(path: Path) -> Layout:
     raise WeightsError(f"{path} is {what}; expected {KNOWN_LAYOUTS}")
 
 
-def read(path: Path, *, source_sha256: str = "") -> Weights:
+def read(
+    path: Path,
+    *,
+    source_sha256: str = "",
+    activation: Activation | None = None,
+    image_size: int | None = None,
+) -> Weights:
     """Reads weights of any known layout.
 
     Args:
         path: a file, or the prefix of a V2 checkpoint.
         source_sha256: hash of the file, for the model's provenance.
+        activation: of the classifier, where the file can't tell; None for softmax.
+        image_size: side of the input, where the file can't tell; None for 299.
 
     Raises:
+        UsageError: the file can tell, and says otherwise; or no graph is like this.
         WeightsError: unreadable, of an unknown layout, or with a variable that is missing, of the
             wrong shape, or not finite. The message names the file and the variable.
     """
     with _open(identify(path), path) as found:
-        model = found.model or _default_model(graph_of(found, path), path, source_sha256)
+        graph = graph_of(found, path, activation, image_size)
+        model = found.model or _default_model(graph, path, source_sha256)
         return Weights(model, _checked_arrays(found.variables, model.graph, path))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inceptioncli.architecture import AUX_END_POINT, SCOPE, Graph
+from inceptioncli.architecture import AUX_END_POINT, SCOPE, Activation, Graph
 from inceptioncli.errors import UsageError, WeightsError
 from inceptioncli.summary import Shape, convolutions
 from inceptioncli.weights.model import Model
@@ -31,10 +31,19 @@ FoundVariables = Mapping[str, Variable]
 
 
 class Found(NamedTuple):
-    """Variables by slim name, and the model when the file itself tells which it is."""
+    """Variables by slim name, and what the file itself tells of the model.
+
+    Attributes:
+        variables: by slim name.
+        model: the whole model, where the file has it.
+        activation: of the classifier; None where the file can't tell.
+        image_size: side of the input; None where the file can't tell.
+    """
 
     variables: FoundVariables
     model: Model | None = None
+    activation: Activation | None = None
+    image_size: int | None = None
 
 
 def reason(error: Exception) -> str:
@@ -48,7 +57,8 @@ def damaged(path: Path, what: str, error: Exception) -> WeightsError:
 
 
 # A checkpoint does not say which image size its aux head was made for, but the name of its
-# Conv2d_2a does, roughly: the first of these sizes that leads to that name is taken.
+# Conv2d_2a does, roughly: what was asked for is taken if it leads to that name, else the first of
+# these that does.
 _USUAL_IMAGE_SIZES = (299, 224, 192, 256, 150)
 _BY_CLASS = tuple(
     f"{SCOPE}/{scope}/{leaf}"
@@ -71,12 +81,39 @@ def is_slim_variable(name: str, path: Path) -> bool:
     return True
 
 
-def graph_of(found: Found, path: Path) -> Graph:
-    """The graph whose variables these are, as far as names and shapes tell.
+def graph_of(
+    found: Found, path: Path, activation: Activation | None = None, image_size: int | None = None
+) -> Graph:
+    """The graph whose variables these are.
+
+    Args:
+        found: what tells: the model, if there is one; else the names and shapes of variables.
+        path: of the file, for messages.
+        activation: what was asked for, for files that can't tell; None for softmax.
+        image_size: likewise; None for 299.
 
     Raises:
-        WeightsError: they are no InceptionV3's at all, or of a network that slim doesn't have.
+        UsageError: the file says otherwise than what was asked for; or no graph is as asked for.
+        WeightsError: they are no InceptionV3's at all; nothing tells what becomes of one output; or
+            no graph is as the file says.
     """
+    graph = found.model.graph if found.model else _inferred(found, path, activation, image_size)
+    for option, asked, told in (
+        ("--activation", activation, graph.activation if graph.classes else None),
+        ("--image-size", image_size, graph.image_size),
+    ):
+        if asked is not None and asked != told:
+            says = f"the file says {told}" if told else "the file has no classifier"
+            raise UsageError(
+                f"{path}: {option} {asked} asked for, but {says}; leave the option out"
+            )
+    return graph
+
+
+def _inferred(
+    found: Found, path: Path, activation: Activation | None, image_size: int | None
+) -> Graph:
+    """The graph by names and shapes, by what the file tells, and else by what was asked for."""
     shapes = {name: variable.shape for name, variable in found.variables.items()}
     full = convolutions(Graph())
     known = [conv for conv in full if len(shapes.get(f"{conv.scope}/weights", ())) == 4]
@@ -88,17 +125,28 @@ def graph_of(found: Found, path: Path) -> Graph:
     has_aux = any(name.startswith(f"{SCOPE}/{AUX_END_POINT}/") for name in shapes)
     # Any of a classifier's variables shows that there is one; those that lack are missed later.
     classes = next((shapes[name][-1] for name in _BY_CLASS if shapes.get(name)), 0)
+    told = found.activation or activation
+    if classes == 1 and told is None:
+        raise WeightsError(
+            f"{path}: one output, and the file can't tell what becomes of it; pass --activation "
+            "sigmoid if it is a sigmoid (`inceptioncli weights convert` keeps that in a file)"
+        )
+    size = found.image_size or image_size or 299
     filters = [
         (conv.filters, shapes[f"{conv.scope}/weights"][-1]) for conv in known if not conv.linear
     ]
     try:
         return Graph(
-            image_size=_aux_image_size(shapes) if has_aux else 299,
+            image_size=_aux_image_size(shapes, size) if has_aux else size,
             classes=classes,
             depth_multiplier=_depth_multiplier(filters),
             aux=has_aux,
+            activation=told or "softmax",
         )
     except UsageError as error:
+        told_nothing = found.activation is None and found.image_size is None
+        if told_nothing and (activation, image_size) != (None, None):
+            raise  # It is what was asked for that can't be.
         raise WeightsError(f"{path}: {error}") from error
 
 
@@ -118,10 +166,10 @@ def _depth_multiplier(filters: list[tuple[int, int]]) -> float:
     return max(candidates, key=explained)
 
 
-def _aux_image_size(shapes: Mapping[str, Shape]) -> int:
+def _aux_image_size(shapes: Mapping[str, Shape], likely: int) -> int:
     kernels = [int(match[1]) for name in shapes if (match := _AUX_CONV.fullmatch(name))]
-    for size in _USUAL_IMAGE_SIZES:
+    for size in (likely, *_USUAL_IMAGE_SIZES):
         scope = convolutions(Graph(image_size=size))[-3].scope
         if kernels and scope.endswith(f"Conv2d_2a_{kernels[0]}x{kernels[0]}"):
             return size
-    return 299
+    return likely
