@@ -59,7 +59,7 @@ def test_published_files_have_no_image_size_either(
 
 def test_what_no_graph_can_be_is_refused_before_weights_are_looked_for() -> None:
     for asked in ({"image_size": 74}, {"image_size": 0}, {"activation": "relu"}):
-        with pytest.raises(UsageError, match=r"image size (74|0) is too small|activation 'relu'"):
+        with pytest.raises(UsageError, match=r"image size (74|0); expected|activation 'relu'"):
             collection.choose("nowhere.h5", **asked)  # type: ignore[arg-type]
 
 
@@ -118,16 +118,6 @@ def test_what_a_file_tells_and_no_graph_can_be_is_the_files_fault(told: dict[str
     assert caught.value.exit_code == ExitCode.WEIGHTS
 
 
-def test_a_network_that_can_not_be_is_the_files_fault() -> None:
-    wide = found(Graph(image_size=75, classes=2, depth_multiplier=1000 - 1e-9, aux=False))
-    wider = {
-        name: variable._replace(shape=(*variable.shape[:-1], variable.shape[-1] * 2))
-        for name, variable in wide.variables.items()
-    }
-    with pytest.raises(WeightsError, match=r"x\.h5: depth multiplier"):
-        graph_of(Found(wider), Path("x.h5"))
-
-
 def test_an_aux_heads_kernel_says_which_sizes_there_are() -> None:
     path = Path("model.ckpt")
     usual = found(Graph(depth_multiplier=0.1))
@@ -140,7 +130,7 @@ def test_an_aux_heads_kernel_says_which_sizes_there_are() -> None:
     assert graph_of(small, path, image_size=140).image_size == 140
     with pytest.raises(UsageError, match="--image-size 299 asked for, but the file says 150"):
         graph_of(small, path, image_size=299)
-    with pytest.raises(UsageError, match="image size 80 is too small: 107"):
+    with pytest.raises(UsageError, match="image size 80; expected 107"):
         graph_of(small, path, image_size=80)
 
 
