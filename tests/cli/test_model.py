@@ -83,3 +83,10 @@ def test_impossible_graphs_are_one_line_errors(run: Run) -> None:
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
         assert done.stdout == ""
+
+
+def test_training_has_the_aux_head_and_its_sizes(run: Run) -> None:
+    for size in ("106", "347", "1000000000"):
+        done = run("train", "nowhere", "-o", "x.safetensors", "--image-size", size)
+        assert done.returncode == 2
+        assert f"{size} is not in the range 107<=x<=346" in done.stderr

@@ -106,8 +106,10 @@ def _numbered(layers: _Layers, kind: str) -> dict[int, dict[str, h5py.Dataset]]:
 
 
 def _gaps(found: dict[int, Any]) -> str:
-    missing = sorted(set(range(min(found), max(found))) - set(found)) if found else []
-    return f" (number {missing[0]} is missing)" if missing else ""
+    # One at a time: a number can be as large as a name is long.
+    numbers = range(min(found), max(found)) if found else ()
+    missing = next((number for number in numbers if number not in found), None)
+    return "" if missing is None else f" (number {missing} is missing)"
 
 
 def _top(layers: _Layers, path: Path) -> dict[str, Variable]:
