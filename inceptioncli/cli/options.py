@@ -172,12 +172,20 @@ graph_options = collected(
 )
 
 
+no_follow_option = click.option(
+    "--no-follow",
+    is_flag=True,
+    help="Enter no folder that a link in a folder leads to; linked files are read all the same.",
+)
+
+
 class NamedInputs(NamedTuple):
     """What the user names: paths, and a list of more."""
 
     paths: tuple[str, ...]
     input_list: BufferedReader | None
     nul_separated: bool
+    no_follow: bool
 
     def open(self) -> Inputs:
         """The inputs; raises click.UsageError for what makes no sense."""
@@ -192,7 +200,12 @@ class NamedInputs(NamedTuple):
             raise click.UsageError("Standard input can be read only once.")
         from inceptioncli.images.inputs import Inputs
 
-        return Inputs(self.paths, self.input_list, nul_separated=self.nul_separated)
+        return Inputs(
+            self.paths,
+            self.input_list,
+            nul_separated=self.nul_separated,
+            follow=not self.no_follow,
+        )
 
 
 input_options = collected(
@@ -213,6 +226,7 @@ input_options = collected(
         is_flag=True,
         help="Entries of the input list end with NUL (find -print0).",
     ),
+    no_follow_option,
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,13 @@ class Progress:
     """A bar, where there is a terminal to show it on.
 
     Args:
-        inputs: walked a second time, ahead of the work, for the total.
+        inputs: of which the total is asked, as far as they have been looked up.
         done: so many have their records already.
         shown: whether there is to be one at all.
     """
 
     def __init__(self, inputs: Inputs, done: int, *, shown: bool) -> None:
-        self._closed = threading.Event()
+        self._inputs = inputs
         self._refreshed_at = time.monotonic()
         self._bar: Any = None
         if not shown or not sys.stderr.isatty():
@@ -35,14 +34,13 @@ class Progress:
         sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0
         size: dict[str, Any] = {"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}
         self._bar = tqdm(initial=done, unit="img", smoothing=0.1, **size)
-        if not inputs.streamed:
-            threading.Thread(target=self._count, args=(inputs,), daemon=True).start()
 
     def show(self, counts: Counter[str | None]) -> None:
         """Shows how many are done, and how many of them failed."""
         if self._bar is not None:
             if failed := counts.total() - counts[None]:
                 self._bar.set_postfix_str(f"{failed:,} failed", refresh=False)
+            self._set_total(counts.total())
             self._bar.update(counts.total() - self._bar.n)
 
     def refresh(self) -> None:
@@ -53,13 +51,11 @@ class Progress:
 
     def close(self) -> None:
         """Leaves the last state on the terminal."""
-        self._closed.set()
         if self._bar is not None:
+            self._set_total(self._bar.n)
             self._bar.close()
 
-    def _count(self, inputs: Inputs) -> None:
-        with contextlib.suppress(OSError):
-            for total, _ in enumerate(inputs.again(), 1):
-                if self._closed.is_set():
-                    return
-                self._bar.total = max(total, self._bar.n)
+    def _set_total(self, done: int) -> None:
+        with contextlib.suppress(OSError):  # A list may be gone.
+            total = self._inputs.total()
+            self._bar.total = None if total is None else max(total, done)

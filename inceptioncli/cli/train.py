@@ -9,7 +9,7 @@ import click
 
 from inceptioncli.architecture import AUX_IMAGE_SIZES
 from inceptioncli.choices import MODES, OPTIMIZERS, Mode, Optimizer
-from inceptioncli.cli.options import SharedOption, debug_option
+from inceptioncli.cli.options import SharedOption, debug_option, no_follow_option
 from inceptioncli.errors import ExitCode
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT
@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     "mostly 1.0]",
 )
 @click.option("--offline", cls=SharedOption, is_flag=True, help="Never use the network.")
+@no_follow_option
 @click.option(
     "--overwrite", is_flag=True, help="Replace the model, and whatever an unfinished run left."
 )
@@ -124,6 +125,7 @@ def train(
     seed: int,
     crop: float | None,
     offline: bool,
+    no_follow: bool,
     overwrite: bool,
 ) -> ExitCode:
     """Train a model for your own classes.
@@ -157,8 +159,10 @@ def train(
         crop=crop,
         offline=offline,
     )
-    from_csv, from_folders = labelled_data.from_csv, labelled_data.from_folders
-    labelled = from_csv(labels_csv, data) if labels_csv else from_folders(data)
+    if labels_csv:
+        labelled = labelled_data.from_csv(labels_csv, data)
+    else:
+        labelled = labelled_data.from_folders(data, follow=not no_follow)
     origin = str(labels_csv or data)
     try:
         trained = training.train(labelled, options, output, origin=origin, overwrite=overwrite)

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from inceptioncli.errors import UsageError
-from inceptioncli.images.source import Source
-from inceptioncli.images.walk import sources
-from inceptioncli.records import STDIN
+from inceptioncli.images.source import Source, Unusable
+from inceptioncli.images.walk import Tally, sources
+from inceptioncli.records import STDIN, Failure
 
 _CHUNK_BYTES = 1 << 16
+# No system has longer paths (Linux: 4 KiB). Of an entry that is none so much is its record's name.
+_LONGEST_ENTRY = 1 << 16
+_NAME_LENGTH = 200
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Inputs:
@@ -25,6 +29,7 @@ class Inputs:
         paths: files, folders, ``-`` for standard input.
         listed: an open list of paths: one a line.
         nul_separated: the list's entries end with NUL instead.
+        follow: enter the folders that links in folders lead to.
         handed_over: paths and sources of a program's own (see `images.given`).
 
     Attributes:
@@ -40,11 +45,15 @@ class Inputs:
         listed: BinaryIO | None = None,
         *,
         nul_separated: bool = False,
+        follow: bool = True,
         handed_over: Iterable[Source | str] | None = None,
     ) -> None:
         self.paths = tuple(paths)
         self._listed = listed
         self._nul_separated = nul_separated
+        self._follow = follow
+        self._tally = Tally()
+        self._count: int | None = None  # of paths, the list's included; counted when asked for
         self.known: Callable[[str], bool] = lambda path: False
         self.at_relative: Callable[[], None] = lambda: None
         self._handed_over = handed_over
@@ -78,13 +87,15 @@ class Inputs:
                 self.at_relative()
             yield source
 
-    def again(self) -> Iterator[Source]:
-        """The same from the start, without a word on what is left out; not if `streamed`."""
-        if self._listed is None:
-            yield from sources(self.paths, warn=False)
-        else:
-            with open(self._listed.name, "rb") as copy:
-                yield from sources(self._named(copy), warn=False)
+    def total(self) -> int | None:
+        """How many there are, as far as is known (see `walk.Tally`); None if `streamed`."""
+        if self.streamed:
+            return None
+        if self._tally.ended:
+            return self._tally.found
+        if self._count is None:
+            self._count = len(self.paths) + self._count_entries()
+        return self._tally.total + max(0, self._count - self._tally.paths)
 
     def provenance(self) -> dict[str, Any]:
         """What a continued run must share; a list may grow in between."""
@@ -94,19 +105,38 @@ class Inputs:
             "inputs": paths,
             "working_folder": working_folder() if any(map(is_relative, paths)) else None,
             "input_list": None if self._listed is None else str(self._listed.name),
+            # Not in notes of runs without it, which are as they were before there was such a thing.
+            **({} if self._follow else {"links_followed": False}),
         }
 
     def _find(self) -> Iterator[tuple[Source, bool]]:
         """The sources, and of each whether it comes of a relative path."""
-        for entry in itertools.chain(self._named(self._listed), self._handed_over or ()):
-            if isinstance(entry, Source):
-                yield entry, False
-                continue
-            relative = is_relative(entry)
-            for source in sources([entry], known=lambda path: self.known(path)):
-                yield source, relative
+        relative = False
 
-    def _named(self, listed: BinaryIO | None) -> Iterator[str]:
+        def entries() -> Iterator[str | Source]:
+            nonlocal relative
+            for entry in itertools.chain(self._named(self._listed), self._handed_over or ()):
+                relative = isinstance(entry, str) and is_relative(entry)
+                yield entry
+
+        walk = sources(
+            entries(),
+            known=lambda path: self.known(path),
+            follow=self._follow,
+            tally=self._tally,
+        )
+        for source in walk:
+            yield source, relative
+
+    def _count_entries(self) -> int:
+        if self._listed is None:
+            return 0
+        separator = _separator(self._nul_separated)
+        with open(self._listed.name, "rb", buffering=0) as copy:
+            chunks = iter(lambda: copy.read(_CHUNK_BYTES), b"")
+            return sum(chunk.count(separator) for chunk in chunks)
+
+    def _named(self, listed: BinaryIO | None) -> Iterator[str | Source]:
         yield from self.paths
         if listed is not None:
             yield from read_list(listed, nul_separated=self._nul_separated)
@@ -132,14 +162,16 @@ def working_folder() -> str:
         ) from error
 
 
-def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:
+def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str | Source]:
     """Yields the paths in a list, one a line, or separated by NUL; empty entries are left out.
 
     Bytes that are not UTF-8 come out as Python's file system encoding has them, so that any file
-    name can be listed.
+    name can be listed. An entry of more than 64 KiB is no path but a failure, with a name made of
+    its beginning: it may be the whole of a list of another kind.
     """
-    separator = b"\0" if nul_separated else b"\n"
-    rest = b""
+    separator = _separator(nul_separated)
+    mark = _BYTE_ORDER_MARK  # before the first entry alone
+    rest, skipped = b"", 0
     # What is there now, so that the first path of a slow `find` is not kept waiting; from below
     # the buffer, whose lock an interrupt would trip on.
     raw = getattr(file, "raw", file)
@@ -148,15 +180,30 @@ def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str]:
             select.select([raw], [], [])
             continue
         *entries, rest = (rest + chunk).split(separator)
-        yield from _entries(entries, nul_separated)
-    yield from _entries([rest], nul_separated)
+        for entry in entries:
+            yield from _entry(entry.removeprefix(mark), skipped, nul_separated)
+            mark, skipped = b"", 0
+        # Of what is too long no more than shows that it is.
+        skipped += max(0, len(rest) - _LONGEST_ENTRY - 1)
+        rest = rest[: _LONGEST_ENTRY + 1]
+    yield from _entry(rest.removeprefix(mark), skipped, nul_separated)
 
 
-def _entries(entries: list[bytes], nul_separated: bool) -> Iterator[str]:
-    for entry in entries:
-        if not nul_separated:
-            entry = entry.removesuffix(b"\r")
-        if entry == b"-":
-            yield os.path.join(os.curdir, STDIN)  # In a list it is a file of that name.
-        elif entry:
-            yield os.fsdecode(entry)
+def _entry(entry: bytes, skipped: int, nul_separated: bool) -> Iterator[str | Source]:
+    """What an entry stands for; so many of its bytes are ``skipped``."""
+    if not nul_separated:
+        entry = entry.removesuffix(b"\r")
+    if len(entry) > _LONGEST_ENTRY:
+        size = f"{len(entry) + skipped:,} bytes"
+        name = os.fsdecode(entry[: 4 * _NAME_LENGTH + 3])[:_NAME_LENGTH]
+        expected = "NUL after each path" if nul_separated else "a path on each line, or -0 and NUL"
+        message = f"an entry of {size} is no path; expected {expected}"
+        yield Source(f"{name}... ({size})", Unusable(Failure("not_found", message)))
+    elif entry == b"-":
+        yield os.path.join(os.curdir, STDIN)  # In a list it is a file of that name.
+    elif entry:
+        yield os.fsdecode(entry)
+
+
+def _separator(nul_separated: bool) -> bytes:
+    return b"\0" if nul_separated else b"\n"

@@ -20,7 +20,7 @@ from multiprocessing import connection, resource_tracker, util
 from typing import Any
 
 from inceptioncli.errors import InceptionError
-from inceptioncli.images.source import Source
+from inceptioncli.images.source import Source, Unusable
 from inceptioncli.pipeline.job import Job, manner
 from inceptioncli.pipeline.worker import DEEPEST, Answer, work
 
@@ -84,6 +84,10 @@ class Pool:
             InceptionError when workers die before they begin, or the pool is closed first.
         """
         job = Job(source, task, timeout)
+        if isinstance(source.locator, Unusable) and job.begin():
+            # There is nothing to be done, and its name may be too long for a pipe.
+            job.hear(Answer(source.locator.failure))
+            return job.future
         with self._lock:
             if self._error is not None:
                 job.future.set_exception(self._error)

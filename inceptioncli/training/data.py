@@ -48,11 +48,12 @@ class Split(NamedTuple):
     validation: tuple[Example, ...]
 
 
-def from_folders(data: Path) -> Labelled:
+def from_folders(data: Path, *, follow: bool = True) -> Labelled:
     """One folder per class, sorted by name; images anywhere below it.
 
     A folder named by a WordNet id of ImageNet has ImageNet's name for it; any other folder's name
-    is the class's name.
+    is the class's name. Without ``follow`` no folder is entered that a link leads to, be it a
+    class's or one below it.
 
     Raises:
         DataError: no such folder, no class folders, or only one.
@@ -63,7 +64,11 @@ def from_folders(data: Path) -> Labelled:
         if not data.is_dir():
             raise DataError(f"{data} is a file; expected a folder, or --labels-csv for a table")
         folders = sorted(
-            entry for entry in data.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+            entry
+            for entry in data.iterdir()
+            if entry.is_dir()
+            and not entry.name.startswith(".")
+            and (follow or not entry.is_symlink())
         )
     except OSError as error:
         raise DataError(f"{data}: cannot be read: {error.strerror or error}") from error
@@ -79,7 +84,7 @@ def from_folders(data: Path) -> Labelled:
     examples = tuple(
         Example(source.path, index)
         for index, folder in enumerate(folders)
-        for source in sources([str(folder)])
+        for source in sources([str(folder)], follow=follow)
     )
     return _checked(Labelled(labels, examples), str(data))
 

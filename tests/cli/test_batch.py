@@ -492,10 +492,43 @@ def test_no_input_is_lost(classify: Any, images: Path, tmp_path: Path) -> None:
     ]
     assert (str(folder / "dangling.jpg"), "error", "not_found") in found
     assert len(found) == 5 + 30 + 1
-    assert "leads back" in done.stderr
+    assert f"left out, folders that were entered by another way: {folder}/around" in done.stderr
     before = out.read_bytes()
     assert classify(folder, image, image, "-i", listed, "-o", out).returncode == 0
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_path_in_a_list_costs_itself(
+    classify: Any, images: Path, tmp_path: Path, name: str, workers: str
+) -> None:
+    """A byte-order mark, entries longer than any path and any pipe, and NUL."""
+    image = str(next(images.rglob("*.jpg")))
+    entries = [image, *["x" * 60_000] * 20, "y" * 5_000_000, "a\0b", *["z" * 70_000] * 9, image]
+    listed = tmp_path / "list"
+    listed.write_text("\n".join(entries), encoding="utf-8-sig")
+    out = tmp_path / name
+    assert classify("-i", listed, "-o", out, "-j", workers).returncode == 3
+    found = rows(out)
+    assert len(found) == len(entries)
+    assert found[0] == found[-1] == (image, "ok", "")
+    assert [code for _, _, code in found[21:-1]] == ["not_found"] * 11
+    assert found[21][0] == "y" * 200 + "... (5,000,000 bytes)"
+    before = out.read_bytes()
+    classify("-i", listed, "-o", out, "-j", workers)
+    assert out.read_bytes() == before
+
+
+def test_linked_folders_are_left_out_on_demand(classify: Any, images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "linked").symlink_to(images / "000")
+    (folder / "file.jpg").symlink_to(next(images.rglob("*.jpg")))
+    out = tmp_path / "out.csv"
+    assert classify(folder, "-o", out, "--no-follow").returncode == 0
+    assert [path for path, _, _ in rows(out)] == [f"{folder}/file.jpg"]
+    assert classify(folder, "-o", out).returncode == 7  # Other inputs than those of the first run.
 
 
 def test_pipes_and_standard_input_reach_workers(
@@ -775,9 +808,8 @@ def test_a_file_that_vanishes_is_a_failure(small_weights: Path, tmp_path: Path) 
 # Progress
 
 
-def test_a_bar_on_a_terminal_alone(small_weights: Path, images: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
-    command += [str(images), "-o", str(tmp_path / "out.csv")]
+def shown_on_a_terminal(command: list[str]) -> bytes:
+    """What a run with failures tells there."""
     parent, child = pty.openpty()
     process = start(command, stdout=subprocess.PIPE, stderr=child)
     os.close(child)
@@ -790,8 +822,42 @@ def test_a_bar_on_a_terminal_alone(small_weights: Path, images: Path, tmp_path: 
         shown += chunk
     assert process.wait(60) == 3
     os.close(parent)
+    return shown
+
+
+def test_a_bar_on_a_terminal_alone(small_weights: Path, images: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inceptioncli", "classify", "-w", str(small_weights)]
+    command += [str(images), "-o", str(tmp_path / "out.csv")]
+    shown = shown_on_a_terminal(command)
     assert b"30/30" in shown
     assert b"failed" in shown
     assert b"img/s" in shown
     quiet = subprocess.run([*command, "--overwrite"], capture_output=True, check=False)
     assert quiet.stderr.count(b"\n") == 1
+
+
+_COUNTED = """
+import atexit, collections, sys
+opened = collections.Counter()
+def count(event, arguments):
+    if event == "open" and isinstance(arguments[0], str):
+        opened[arguments[0]] += 1
+sys.addaudithook(count)
+folder, told, *sys.argv[1:] = sys.argv[1:]
+def tell():
+    counts = [number for path, number in opened.items() if path.startswith(folder)]
+    print(*counts, file=open(told, "w"))
+atexit.register(tell)
+from inceptioncli.cli import main
+main()
+"""
+
+
+def test_a_file_is_opened_to_be_told_from_others_and_to_be_read(
+    small_weights: Path, images: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    command = [sys.executable, "-c", _COUNTED, f"{images}/", str(told), "classify"]
+    command += ["-w", str(small_weights), "-j", "0", str(images), "-o", str(tmp_path / "out.csv")]
+    assert b"30/30" in shown_on_a_terminal(command)
+    assert set(told.read_text().split()) == {"2"}

@@ -169,6 +169,13 @@ def test_content_that_only_the_parent_has() -> None:
     assert given[4:] == [Record("gone", failure=Failure("not_found", "no")), "did b"]
 
 
+def test_what_is_known_to_be_a_failure_needs_no_worker() -> None:
+    failure = Failure("not_found", "no")
+    with Pool(jobs.start_badly, 1) as pool:
+        sources = [Source("x" * 10_000_000, Unusable(failure)) for _ in range(100)]
+        assert [answer for _, answer in ordered(pool, sources)] == [failure] * 100
+
+
 def test_a_slow_source_holds_up_no_answers() -> None:
     more = threading.Event()
 

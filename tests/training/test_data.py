@@ -30,6 +30,16 @@ def test_folders_are_classes_and_wordnet_ids_have_names(renders: Path, tmp_path:
     assert labelled.examples[0] == Example(str(tmp_path / "data" / "my cat" / "x"), 0)
 
 
+def test_linked_folders_can_be_left_out(renders: Path, tmp_path: Path) -> None:
+    classes = tmp_path / "data"
+    shutil.copytree(renders, classes)
+    (classes / "linked class").symlink_to(renders / "n07749582")
+    (classes / "n02708093" / "below").symlink_to(renders / "n04146614")
+    assert len(data.from_folders(classes).examples) == 4 * 12 + 2 * 12
+    without = data.from_folders(classes, follow=False)
+    assert (len(without.labels), len(without.examples)) == (4, 4 * 12)
+
+
 def test_tables(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text(
