@@ -69,10 +69,13 @@ def prepare(chosen: Chosen, precision: str = "float32", *, offline: bool = False
 def _open(
     chosen: Chosen, precision: str, offline: bool, graph: Compiled, threads: int
 ) -> LiteRTEngine:
-    if not graph.path.exists():  # The cache may be deleted at any time: it is made again, there.
-        with packing.Packer() as packer:
-            graph = again(chosen, precision, graph.path, offline=offline, building=packer.start)
-            packing.prepare(graph, packer)
+    """An engine; where the cache has been deleted since, what it needs is made again there."""
+    with contextlib.suppress(Exception):  # It may be deleted just now; a real fault comes up again.
+        if graph.path.exists():
+            return LiteRTEngine(graph, threads, packing.find(graph))
+    with packing.Packer() as packer:
+        graph = again(chosen, precision, graph.path, offline=offline, building=packer.start)
+        packing.prepare(graph, packer)
     return LiteRTEngine(graph, threads, packing.find(graph))
 
 
