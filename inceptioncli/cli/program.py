@@ -86,7 +86,12 @@ def run() -> NoReturn:
         # nohup has SIGHUP ignored, and means it.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _terminate)
-    sys.exit(_exit_code(logger))
+    try:
+        code = _exit_code(logger)
+    except Exception as error:
+        told = f"a bug of inceptioncli: {type(error).__name__}: {error}"
+        code = _fail(logger, f"{told}; --debug shows where", ExitCode.BUG)
+    sys.exit(code)
 
 
 def _exit_code(logger: logging.Logger) -> int:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import connection
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 from inceptioncli.errors import ImageError
@@ -77,14 +78,14 @@ def work(pipe: connection.Connection, start: Callable[[], Callable[..., Any]], q
         answer = start()
     except Exception as error:
         with contextlib.suppress(_ParentGoneError):
-            _tell(pipe, _sendable(error))
+            _tell(pipe, _pickled(_sendable(error)))
         return
     gc.freeze()  # What has been made so far lives to the end.
     gc.enable()
     _limit_memory()
     # The parent may go, or have no more use for this worker.
     with contextlib.suppress(EOFError, _ParentGoneError), ThreadPoolExecutor(DEEPEST) as readers:
-        _tell(pipe, None)
+        _tell(pipe, _pickled(None))
         task: Any = None
         # What goes wrong beside an answer (no memory for what comes by the pipe) ends the process,
         # which costs what it was given.
@@ -97,9 +98,9 @@ class _ParentGoneError(Exception):
     """Nobody hears us any more."""
 
 
-def _tell(pipe: connection.Connection, message: Any) -> None:
+def _tell(pipe: connection.Connection, message: memoryview) -> None:
     try:
-        pipe.send(message)
+        pipe.send_bytes(message)
     except OSError as error:
         raise _ParentGoneError from error
 
@@ -135,29 +136,45 @@ def _given(
 
 def _answer(
     answer: Callable[..., Any], source: Source, task: Any, reading: Future[Any] | None
-) -> Answer:
+) -> memoryview:
+    """The pickled `Answer`; one that can't be pickled is a bug like any other."""
     waited = 0.0
     try:
         begun = time.monotonic()
         found = _found(source, reading)
         waited = time.monotonic() - begun
-        return Answer(answer(found, source, task), waited)
+        return _pickled(Answer(answer(found, source, task), waited))
     except ImageError as error:
-        return Answer(source.failed(error), waited)
+        told = Answer(source.failed(error), waited)
     except MemoryError:
         message = f"it takes more than {HEADROOM_BYTES >> 20} MiB"
-        return Answer(source.failed(ImageError("out_of_memory", message, source.stamp())), waited)
-    except Exception as error:
-        return Answer(None, waited, _sendable(error))
+        told = Answer(source.failed(ImageError("out_of_memory", message, source.stamp())), waited)
+    except BaseException as error:  # A panic of an extension in Rust is no Exception.
+        told = Answer(None, waited, _sendable(error))
+    return _pickled(told)
 
 
-def _sendable(error: Exception) -> Any:
-    """An exception that can be pickled, and keeps its traceback on the way."""
+def _pickled(message: Any) -> memoryview:
+    return ForkingPickler.dumps(message)
+
+
+def _sendable(error: BaseException) -> Any:
+    """An exception that can be pickled as it is, and keeps its traceback on the way."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+        copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+        whole = isinstance(error, Exception) and (copy.args, str(copy)) == (error.args, str(error))
     except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
+        whole = False
+    if not whole:
+        error = RuntimeError(_in_words(error)).with_traceback(error.__traceback__)
     return ExceptionWithTraceback(error, error.__traceback__)
+
+
+def _in_words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # It can't even say what it is about.
+        return type(error).__name__
 
 
 def _found(source: Source, reading: Future[Any] | None) -> Any:

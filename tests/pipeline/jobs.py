@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from inceptioncli.errors import ImageError
 from inceptioncli.images.read import Found
 from inceptioncli.images.source import Content, Locator, Source
+from inceptioncli.records import FileStamp
 
 Answer = Callable[[Any, Source, Any], Any]
 
@@ -30,6 +32,13 @@ class Clock(Locator):
         return Found(repr(time.monotonic()).encode())
 
 
+class Immense:
+    """Whose pickle does not fit into a worker's memory."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytes, (bytes(3 << 30),)
+
+
 class Unreceivable(Locator):
     """Whose pickle can't be read."""
 
@@ -42,6 +51,27 @@ class TooClumsyError(Exception):
 
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} and {two}")
+
+
+class SpeechlessError(Exception):
+    """It can't say what it is about."""
+
+    def __str__(self) -> str:
+        raise LookupError
+
+    def __reduce__(self) -> str:
+        raise LookupError
+
+
+class ForgetfulError(Exception):
+    """Its pickle is another exception: what it was made from is lost."""
+
+    def __init__(self, one: str = "nothing") -> None:
+        super().__init__(f"{one} and more")
+
+
+class PanicError(BaseException):
+    """As a Rust extension's panic: no Exception."""
 
 
 def sources(paths: Iterable[str]) -> Iterator[Source]:
@@ -82,6 +112,18 @@ def answer(found: Found, source: Source, task: Any) -> Any:
         raise ZeroDivisionError("a bug")
     elif path == "clumsy":
         raise TooClumsyError(1, 2)
+    elif path == "speechless":
+        raise SpeechlessError
+    elif path == "forgetful":
+        raise ForgetfulError("one")
+    elif path == "panic":
+        raise PanicError("index out of bounds")
+    elif path == "image":
+        raise ImageError("truncated", "too short", FileStamp(3, "then"))
+    elif path == "lambda":
+        return lambda: None
+    elif path == "immense":
+        return Immense()
     elif path == "clock":
         time.sleep(0.05)
         return float(found.content), time.monotonic()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -16,12 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
-from inceptioncli.errors import InceptionError
+from inceptioncli.errors import ImageError, InceptionError
 from inceptioncli.images.source import Content, Source, Unusable
 from inceptioncli.pipeline import pool as pools
 from inceptioncli.pipeline.ordered import Ordered
 from inceptioncli.pipeline.pool import Pool
-from inceptioncli.records import Failure, Record
+from inceptioncli.records import Failure, FileStamp, Record
 from tests.pipeline import jobs
 from tests.processes import start
 
@@ -312,6 +313,40 @@ def test_a_bug_in_one_answer_leaves_the_pool_to_others() -> None:
         assert isinstance(futures[1].exception(20), ZeroDivisionError)
         assert str(futures[2].exception(20)) == "TooClumsyError: 1 and 2"
         assert futures[3].result(20) == "did b"
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("speechless", "SpeechlessError"),
+        ("forgetful", "ForgetfulError: one and more"),
+        ("panic", "PanicError: index out of bounds"),
+        ("lambda", "lambda"),
+    ],
+)
+def test_a_bug_that_can_not_be_pickled_is_no_images_fault(path: str, told: str) -> None:
+    with Pool(jobs.start, 1) as pool:
+        futures = [pool.submit(source, None, 20) for source in jobs.sources([path, "pid", "b"])]
+        error = futures[0].exception(60)
+        assert isinstance(error, Exception)
+        assert told in str(error)
+        assert "in answer" in str(error.__cause__) or path == "lambda"
+        assert futures[2].result(20) == "did b"
+
+
+def test_an_image_error_keeps_its_arguments() -> None:
+    (answer,) = (answer for _, answer in in_order(jobs.sources(["image"])))
+    assert answer == Record(
+        "image", failure=Failure("truncated", "too short"), file=FileStamp(3, "then")
+    )
+    error = ImageError("truncated", "too short", FileStamp(3, "then"))
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.args, vars(copy)) == (error.args, vars(error))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_an_answer_that_does_not_fit_into_memory_costs_itself() -> None:
+    assert answers(["a", "immense", "b"]) == ["did a", "out_of_memory", "did b"]
 
 
 def test_what_is_given_up_is_not_done(tmp_path: Path) -> None:
