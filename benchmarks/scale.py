@@ -111,7 +111,7 @@ def going_on(classify: list[str], folder: Path, count: int) -> str:
     for number in range(1, count + 1):
         link = pictures / f"{number:07}.jpg"
         if number % 60_000 == 0:  # a file has no more links than 65,000
-            source = Path(shutil.copy(source, link))
+            source = Path(shutil.copy2(source, link))
         else:
             link.hardlink_to(source)
     output = folder / "out" / "million.jsonl"

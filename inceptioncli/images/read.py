@@ -92,7 +92,8 @@ def why_unreadable(path: str) -> Failure | None:
     """Why a file can't be opened; None if it can, or is no regular file."""
     try:
         if stat.S_ISREG(os.stat(path).st_mode):
-            os.close(os.open(path, os.O_RDONLY))
+            # Not waiting: it may have become a pipe in between.
+            os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
     except OSError as error:
         return failure_to_read(error)
     except ValueError:

@@ -35,7 +35,7 @@ def check_columns(name: str | Path, found: Sequence[str]) -> None:
         )
 
 
-def stamp_of(row: Sequence[str]) -> FileStamp | None:
+def file_of(row: Sequence[str]) -> FileStamp | None:
     """The file that a row speaks of."""
     size, modified = row[4:6]
     return FileStamp(int(size), modified) if size else None
@@ -112,4 +112,4 @@ class CsvLines(GrowingFormat):
                 or not (values[4] or "0").isdecimal()
             ):
                 raise damaged(file.name, f"row {number} is not a record")
-            yield Scanned(values[0], values[2] or None, stamp_of(values), length)
+            yield Scanned(values[0], values[2] or None, file_of(values), length)

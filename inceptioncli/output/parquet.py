@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from inceptioncli.errors import ForeignOutputError, UsageError
 from inceptioncli.files import replacing
-from inceptioncli.output.csv import COMMON, check_columns, csv_row, raw_rows, stamp_of
+from inceptioncli.output.csv import COMMON, check_columns, csv_row, file_of, raw_rows
 from inceptioncli.output.lines import Scanned
 from inceptioncli.records import utc
 
@@ -73,7 +73,7 @@ class ParquetRenderer:
         for columns in batches:
             for row in zip(*columns, strict=True):
                 path, _, code, *_ = texts = [_as_text(value) for value in row]
-                yield Scanned(path, code or None, stamp_of(texts), 0)
+                yield Scanned(path, code or None, file_of(texts), 0)
 
 
 def _is_utf8(file: BinaryIO) -> bool:

@@ -119,6 +119,7 @@ def test_the_format_comes_from_the_option_or_the_suffix(
         (["-o", tmp_path / "b.csv", "-f", "text"], "format text"),
         (["-f", "parquet"], "-f parquet goes with --output"),
         (["--retry-errors"], "--retry-errors goes with --output"),
+        (["--retry-changed"], "--retry-changed goes with --output"),
         (["--overwrite"], "--overwrite goes with"),
         (["--dump", "Logits"], "--dump END_POINT and --dump-dir DIR go together"),
     ):
@@ -739,6 +740,19 @@ def test_what_cron_sees_night_after_night(classify: Any, images: Path, tmp_path:
     (folder / "late.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert night() == (3, "1 new: 0 ok, 1 failed (1 truncated)")
     assert len(rows(out)) == 4
+
+
+def test_a_failure_that_is_no_image_any_more_is_no_input(
+    classify: Any, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "work" / "out.csv"
+    bad = pictures / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert classify(pictures, "-o", out).returncode == 3
+    bad.write_text("a note", encoding="utf-8")
+    assert classify(pictures, "-o", out).returncode == 0
+    assert classify(pictures, "-o", tmp_path / "whole" / "out.csv").returncode == 0
+    assert tree(out.parent) == tree(tmp_path / "whole")
 
 
 def test_no_result_at_all(classify: Any, tmp_path: Path) -> None:

@@ -88,13 +88,15 @@ def test_json_and_csv_say_what_jsonl_says(run: Run, small_weights: Path, picture
     for row, record in zip(rows, expected, strict=True):
         assert (row["path"], row["status"]) == (record["path"], record["status"])
         assert row["error"] == record.get("error", {}).get("code", "")
+        assert row["message"] == record.get("error", {}).get("message", "")
+        assert row["size"] == str(record.get("file", {}).get("size", ""))
+        assert row["modified"] == record.get("file", {}).get("modified", "")
         for rank, prediction in enumerate(record.get("predictions", []), start=1):
             assert row[f"label_{rank}"] == prediction["label"]
             assert float(row[f"probability_{rank}"]) == prediction["probability"]
     frame = pandas.read_csv(io.StringIO(table.stdout))
-    assert list(frame.columns[:6]) == [
-        "path", "status", "error", "id_1", "label_1", "probability_1",
-    ]  # fmt: skip
+    common = ["path", "status", "error", "message", "size", "modified"]
+    assert list(frame.columns[:9]) == [*common, "id_1", "label_1", "probability_1"]
     assert len(frame) == 4
     assert len(pandas.read_json(io.StringIO(lines.stdout), lines=True)) == 4
 
@@ -226,7 +228,7 @@ def test_a_bad_input_costs_one_record(
     assert [record["error"]["code"] for record in result[1:-1]] == [code for _, code in bad_inputs]
     assert result[0] == result[-1]
     assert done.stderr.splitlines()[-1] == (
-        "2 ok, 6 failed (2 unidentified, 1 not_found, 1 truncated, 1 too_many_pixels, "
+        "8 new: 2 ok, 6 failed (2 unidentified, 1 not_found, 1 truncated, 1 too_many_pixels, "
         "1 unsupported_format)"
     )
 
@@ -255,7 +257,7 @@ def test_nothing_classified_is_exit_4(run: Run, small_weights: Path, tmp_path: P
     assert done.returncode == 4
     assert done.stderr.splitlines() == [
         f"{tmp_path}/nowhere.jpg: not_found: no such file or folder",
-        "0 ok, 1 failed (1 not_found)",
+        "1 new: 0 ok, 1 failed (1 not_found)",
     ]
     (tmp_path / "folder").mkdir()
     done = classify(run, small_weights, tmp_path / "folder")

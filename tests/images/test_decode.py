@@ -22,7 +22,7 @@ from inceptioncli.images import read
 from inceptioncli.images.decode import decode, load_image, pixels_of
 from inceptioncli.images.picture import Decoding
 from inceptioncli.images.signatures import ALLOWED_FORMATS
-from inceptioncli.records import FAILURE_CODES
+from inceptioncli.records import FAILURE_CODES, FileStamp
 
 RED = (200, 40, 30)
 SIZE = 32
@@ -329,13 +329,16 @@ def test_a_file_that_changes_while_it_is_read(
 ) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(encoded(photo(), "PNG"))
+    before = FileStamp.of(path.stat())
 
     def grow(size: int, most: int) -> None:
         with path.open("ab") as more:
             more.write(b"more")
 
     monkeypatch.setattr(read, "check_size", grow)  # between the head and the rest
-    assert failure_of(path) == "changed_during_read"
+    with pytest.raises(ImageError) as caught:
+        load_image(str(path), Decoding(SIZE))
+    assert (caught.value.code, caught.value.file) == ("changed_during_read", before)
 
 
 def test_a_pipe_is_read(tmp_path: Path) -> None:

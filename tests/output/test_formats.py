@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
 import pytest
 
-from inceptioncli.errors import UsageError
+from inceptioncli.errors import ForeignOutputError, UsageError
 from inceptioncli.output.formats import FILE_FORMATS, FORMATS, STREAM_FORMATS, SUFFIXES
+from inceptioncli.output.json import JsonLines
 from inceptioncli.output.targets import Arrays, Table, file_format
 
 
@@ -51,3 +53,29 @@ def test_targets_are_values(name: str, tmp_path: Path) -> None:
     table = Table.at(tmp_path / "out", FORMATS[name], 3)
     arrays = Arrays(tmp_path, {"Logits": (1001,)}, "float16")
     assert pickle.loads(pickle.dumps((table, arrays))) == (table, arrays)
+
+
+def test_lines_of_an_earlier_version_speak_of_no_file() -> None:
+    lines = io.BytesIO(
+        b'{"path": "a", "status": "ok", "predictions": []}\n'
+        b'{"path": "b", "status": "error", "error": {"code": "truncated", "message": ""}}\n'
+    )
+    assert [each[:3] for each in JsonLines().scan(lines)] == [
+        ("a", None, None),
+        ("b", "truncated", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"path": "a", "status": "error", "predictions": []}\n',
+        b'{"path": "a", "status": "ok", "error": {"code": "truncated", "message": ""}}\n',
+        b'{"path": "a", "status": "ok", "row": 3',
+    ],
+)
+def test_what_is_no_record_is_damage(line: bytes) -> None:
+    lines = io.BytesIO(line)
+    lines.name = "out.jsonl"
+    with pytest.raises(ForeignOutputError, match="line 1 is not a record"):
+        list(JsonLines().scan(lines))

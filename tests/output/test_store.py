@@ -43,19 +43,22 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class Source(NamedTuple):
     path: str
+    file: FileStamp
 
     def stamp(self) -> FileStamp:
-        return FILE
+        return self.file
 
     def unreadable(self) -> None:
         return None
 
 
 class Run(NamedTuple):
-    """One run of a command: its inputs (capitals fail) and options."""
+    """One run of a command: its inputs (capitals fail), the files that have changed, options."""
 
     inputs: str
+    changed: str = ""
     retry_errors: bool = False
+    retry_changed: bool = False
     overwrite: bool = False
     end_points: tuple[str, ...] = ("A", "B")
     top_k: int = 2
@@ -68,6 +71,8 @@ SCENARIOS: dict[str, tuple[Sequence[Run], Run]] = {
     "one in front": ([Run("bCd")], Run("abCd")),
     "nothing new": ([Run("abC")], Run("abC")),
     "failures again": ([Run("aBCd")], Run("abcd", retry_errors=True)),
+    "changed files again": ([Run("aBcD")], Run("abcD", changed="bc", retry_changed=True)),
+    "failures gone": ([Run("AbCd")], Run("bd")),
     "anew, with another array": (
         [Run("abC", end_points=("A", "Z"))],
         Run("bCd", overwrite=True),
@@ -96,16 +101,18 @@ def execute(case: str, folder: Path, run: Run) -> None:
         *targets,
         overwrite=run.overwrite,
         retry_errors=run.retry_errors,
+        retry_changed=run.retry_changed,
     ) as store:
         for path, fails in ((letter.lower(), letter.isupper()) for letter in run.inputs):
-            for source in [*store.ledger.new([Source(path)])]:
+            file = FILE._replace(size=4) if path in run.changed else FILE
+            for source in [*store.ledger.new([Source(path, file)])]:
                 if fails:
-                    record = Record(source.path, failure=Failure("truncated", "no"), file=FILE)
+                    record = Record(source.path, failure=Failure("truncated", "no"), file=file)
                 else:
                     values = np.full((2, 3), ord(source.path), np.float32)
                     features = dict.fromkeys(run.end_points, values)
                     predictions = (Prediction(0, None, source.path, 0.5),)
-                    record = Record(source.path, predictions, features=features, file=FILE)
+                    record = Record(source.path, predictions, features=features, file=file)
                 store.append(record)
                 store.commit()
         store.finish()
@@ -122,7 +129,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def expected(case: str, scenario: str, folder: Path) -> dict[str, bytes]:
     """What an undisturbed run over the same inputs writes."""
     _, run = SCENARIOS[scenario]
-    execute(case, folder, run._replace(retry_errors=False, overwrite=False))
+    execute(case, folder, run._replace(retry_errors=False, retry_changed=False, overwrite=False))
     return tree(folder)
 
 

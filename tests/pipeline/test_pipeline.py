@@ -12,6 +12,7 @@ from PIL import Image
 import inceptioncli.pipeline as pipeline_module
 from inceptioncli.engine import Ready, prepare
 from inceptioncli.images.picture import Decoding
+from inceptioncli.images.read import stamp_of
 from inceptioncli.images.source import Named, Source, Unusable
 from inceptioncli.pipeline import Pipeline
 from inceptioncli.pipeline.layout import Layout, choose
@@ -53,6 +54,8 @@ def test_every_source_has_its_record_in_order(ready: Ready, pictures: Path, work
     assert codes == [
         "permission_denied", None, "truncated", None, "not_found", "not_found", None, None,
     ]  # fmt: skip
+    assert [record.file for record in records] == [None, *map(stamp_of, paths)]
+    assert sum(record.file is not None for record in records) == 5
     first, last = records[1].features["Logits"], records[-1].features["Logits"]
     assert first.shape == (7,)
     np.testing.assert_array_equal(first, last)

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from inceptioncli.errors import ImageError, InceptionError
-from inceptioncli.images.source import Content, Source, Unusable
+from inceptioncli.images.source import Content, File, Source, Unusable
 from inceptioncli.pipeline import pool as pools
 from inceptioncli.pipeline.ordered import Ordered
 from inceptioncli.pipeline.pool import Pool
@@ -93,6 +93,23 @@ def test_who_is_killed_from_outside_has_another_try(tmp_path: Path) -> None:
         "did a", *(f"did {path}" for path in once), "did b",
         "out_of_memory", "decoder_crashed", "decoder_crashed", "did c",
     ]  # fmt: skip
+
+
+def test_the_record_of_a_dead_worker_speaks_of_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    before = FileStamp.of(path.stat())
+    with Pool(jobs.start, 1) as pool:
+        busy = pool.submit(next(jobs.sources(["sleep 0.3"])), None, 20)
+        futures = [
+            pool.submit(Source(name, File(str(path))), None, timeout)
+            for name, timeout in ((f"signal {int(signal.SIGSEGV)}", 20), ("loop", 0.5))
+        ]
+        path.write_bytes(b"\x89PNG\r\n\x1a\n and more")
+        assert busy.result(20) == "did sleep 0.3"
+        records = [future.result(20) for future in futures]
+    assert [record.code for record in records] == ["decoder_crashed", "timeout"]
+    assert [record.file for record in records] == [before, before]
 
 
 @pytest.mark.slow
