@@ -55,9 +55,8 @@ def load(
 
     Args:
         weights: a name (``inceptioncli weights list``) or the path of a weight file.
-        device: ``cpu``, ``gpu`` or ``gpu:N``; ``auto`` takes a GPU if there is one and either
-            ``at_least`` 200 images are to come, or only a GPU has the precision, or ``output`` was
-            begun on one.
+        device: ``cpu``, ``gpu`` or ``gpu:N``; ``auto`` takes a GPU if there is one and ``at_least``
+            200 images are to come, only it has the precision, or ``output`` was begun on it.
         precision: ``float32``, on the CPU also ``int8``, on a GPU also ``bfloat16``, ``float16``.
         labels: file with class names, in place of the model's own.
         crop: central fraction of each side to keep, in (0, 1]; None for the model's own.
@@ -265,8 +264,7 @@ class Classifier:
 
         Args:
             images: as in `classify`.
-            folder: for ``<end point>.npy`` and ``index.jsonl``. A finished one keeps the end points
-                that it has, and gets those that it lacks.
+            folder: for ``<end point>.npy`` and ``index.jsonl``; a finished one gets what it lacks.
             end_points: names of end points.
             pool: as in `features`.
             dtype: as in `features`.

@@ -68,7 +68,7 @@ def features(
     PATHS are files, folders (searched for images, recursively), or - for one image on standard
     input. DIR/END_POINT.npy holds a row for each image, DIR/index.jsonl tells which row is whose
     and which images failed. Both can be read while they grow, and the same command continues them
-    after any interruption.
+    after any interruption. A finished folder keeps its end points and gets those that it lacks.
 
     Exit codes: as of `inceptioncli classify`.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,9 +21,12 @@ from inceptioncli.output.lines import Scanned, missing
 from inceptioncli.output.parts import LinesPart
 from inceptioncli.output.places import Place
 from inceptioncli.records import STDIN, FileStamp, Record
+from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
     from inceptioncli.output.rows import RowsPart
+
+_logger = logging.getLogger(__name__)
 
 # What an array is called until it is whole.
 _ADDED = "adding"
@@ -111,6 +116,12 @@ class Addition:
         except OSError as error:
             raise cannot_write(self._place.folder, error) from error
         self._added()
+        _logger.info(
+            "%s: %s added for %d images",
+            printable(str(self._place.output)),
+            ", ".join(self.names),
+            self._rows,
+        )
 
     def __enter__(self) -> Addition:
         return self
@@ -134,9 +145,10 @@ class Addition:
             if row.path != STDIN and not Path(row.path).is_absolute():
                 notes.check_same_folder(self._place.note, recorded, str(Path.cwd()))
             try:
-                if row.path == STDIN:
-                    raise self._refused("standard input", "can't be read again")
-                if row.file not in (None, FileStamp.of(os.stat(row.path))):
+                status = os.stat(row.path)
+                if row.path == STDIN or not stat.S_ISREG(status.st_mode):
+                    raise self._refused(row.path, "is no file, to be read once more")
+                if row.file not in (None, FileStamp.of(status)):
                     raise self._refused(row.path, "has changed since")
             except (OSError, ValueError) as error:
                 raise self._refused(row.path, "is gone") from error
@@ -219,7 +231,12 @@ def abandon(place: Place, note: Mapping[str, Any], but: Collection[str] = ()) ->
     for name, length in note.get("adding", {}).items():
         if name not in but:
             array = place.folder / name
-            remove_orphans(beside(array, _ADDED))
-            remove(beside(array, _ADDED))
+            remove_unfinished(array)
             if length == note["counts"]["ok"]:  # It may have its name.
                 remove(array)
+
+
+def remove_unfinished(array: Path) -> None:
+    """Removes what there is of one array that is not whole; errors as of `files.remove`."""
+    remove_orphans(beside(array, _ADDED))
+    remove(beside(array, _ADDED))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from inceptioncli.errors import OutputError
 from inceptioncli.files import beside, cannot_write, flush, remove
 from inceptioncli.output import note as notes
-from inceptioncli.output.addition import Addition, abandon, check_addable
+from inceptioncli.output.addition import Addition, abandon, check_addable, remove_unfinished
 from inceptioncli.output.base import is_due
 from inceptioncli.output.ledger import Ledger
 from inceptioncli.output.lines import damaged, missing
@@ -85,11 +85,13 @@ class Store:
         self._growing = False  # whether the notes say that the output is unfinished
         self._committed_at = time.monotonic()
         check_apart(self._places)
-        with contextlib.ExitStack() as locks:
+        with contextlib.ExitStack() as held:
             for place in self._places:
-                locks.enter_context(place.locked())
+                held.enter_context(place.locked())
+            for part in self._parts:
+                held.callback(part.close)
             self._open(overwrite, again)
-            self._locks = locks.pop_all()
+            self._held = held.pop_all()
 
     def found_from(self, working_folder: str) -> None:
         """Says where the relative inputs begin that come from now on.
@@ -171,9 +173,7 @@ class Store:
             else:
                 self.commit()
         finally:
-            for part in self._parts:
-                part.close()
-            self._locks.close()
+            self._held.close()
 
     @property
     def _parts(self) -> tuple[Part, ...]:
@@ -212,6 +212,7 @@ class Store:
             place.sweep(old)
             for file in place.files | (set() if place.table else old):
                 remove(file)
+                remove_unfinished(file)
         self._lengths = {part: part.create() for part in self._parts}
         self._commit(_UNFINISHED)
         self._growing = True  # Even no records make a file.

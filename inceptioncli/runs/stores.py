@@ -112,7 +112,7 @@ def with_kept(end_points: Iterable[str], folder: Path, graph: Graph, batch: Batc
 
 
 def addition_to(store: Store, pipeline: Pipeline, features: Features, batch: Batch) -> Run | None:
-    """The run that gives the rows of a folder the end points that it lacks; None if it has all."""
+    """The run that gives a folder's rows the end points that it lacks; None if it has them all."""
     addition = store.addition
     if addition is None:
         return None

@@ -774,7 +774,7 @@ def test_a_run_into_files_says_what_it_did(classify: Any, pictures: Path, tmp_pa
 def test_a_table_with_the_columns_of_an_earlier_version_is_refused(
     classify: Any, pictures: Path, tmp_path: Path, name: str
 ) -> None:
-    out, note = tmp_path / name, tmp_path / "run.json"
+    out, note = tmp_path / name, tmp_path / f"{name}.run.json"
     assert classify(pictures, "-o", out).returncode == 0
     if name == "out.csv":
         table = pandas.read_csv(out).drop(columns=["message", "size", "modified"])

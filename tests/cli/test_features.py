@@ -143,7 +143,7 @@ def test_where_features_can_not_go(features: Any, pictures: Path, tmp_path: Path
     (folder / "PreLogits.npy").rename(folder / "other.npy")
     assert features(pictures, "-o", folder).returncode == 0
     assert (folder / "other.npy").read_bytes() == b"mine"
-    assert features(pictures, "-o", folder, "-e", "Logits").returncode == 7
+    assert features(pictures, "-o", folder, "-e", "Logits", "--pool", "max").returncode == 7
     assert features(pictures, "-o", folder, "-e", "Logits", "--overwrite").returncode == 0
     assert set(arrays_of_ours := {path.name for path in folder.iterdir()}) == {
         "other.npy", "Logits.npy", "index.jsonl", "run.json",
