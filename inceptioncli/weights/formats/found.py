@@ -27,6 +27,12 @@ class Variable(NamedTuple):
 FoundVariables = Mapping[str, Variable]
 
 
+def damaged(path: Path, what: str, error: Exception) -> WeightsError:
+    """The error for a damaged file, from a library's own, of which only the first line is told."""
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return WeightsError(f"{path}: damaged {what} ({reason})")
+
+
 class Found(NamedTuple):
     """Variables by slim name, and what the file itself tells of the model.
 

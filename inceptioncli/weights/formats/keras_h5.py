@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import h5py
 from inceptioncli.architecture import SCOPE, Graph
 from inceptioncli.errors import WeightsError
 from inceptioncli.summary import convolutions
+from inceptioncli.weights.formats import hdf5
 from inceptioncli.weights.formats.found import Found, Variable
 
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
@@ -38,43 +38,34 @@ def open_keras(path: Path) -> Iterator[Found]:
     Raises:
         WeightsError: damaged, or without InceptionV3's layers.
     """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
-    with file:
-        try:
-            layers = _layers(file)
-        except (OSError, RuntimeError, KeyError) as error:  # h5py's, for damage to its own tables
-            raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
-        yield Found(_by_slim_name(layers, path))
+    with hdf5.opened(path, path) as file:
+        with hdf5.telling_damage(path):
+            found = Found(_by_slim_name(_layers(file, path), path))
+        yield found
 
 
-def _layers(file: h5py.File) -> _Layers:
+def _layers(file: h5py.File, path: Path) -> _Layers:
     """Layer name to {leaf name: dataset}, from either layout."""
     layers: _Layers = {}
-
-    def visit(name: str, item: Any) -> None:
+    for name, item in hdf5.members(file, path):
         if name.startswith("optimizer"):
-            return
+            continue
+        leaf = name.rsplit("/", 1)[-1]
         if not isinstance(item, h5py.Dataset):
             # A layer without arrays is to be missed by name. Below layers/, names are positions.
-            layer = name.rsplit("/", 1)[-1]
-            if _NUMBERED.fullmatch(layer) and not name.startswith("layers/"):
-                layers.setdefault(layer, {})
-            return
-        group, leaf = item.parent, name.rsplit("/", 1)[-1].removesuffix(":0")
-        if "name" in group.attrs:
-            layer = str(group.attrs["name"])
+            if _NUMBERED.fullmatch(leaf) and not name.startswith("layers/"):
+                layers.setdefault(leaf, {})
+            continue
+        group, leaf = item.parent, leaf.removesuffix(":0")
+        layer = hdf5.text_attribute(group, "name", path)
+        if layer is None:
+            layer = str(group.name).rsplit("/", 1)[-1]
+        else:
             kind = _NUMBERED.fullmatch(layer)
             leaves = _UNNAMED_LEAVES[kind[1]] if kind else _UNNAMED_DENSE
             if leaf.isdigit() and int(leaf) < len(leaves) and len(group) == len(leaves):
                 leaf = leaves[int(leaf)]
-        else:
-            layer = str(group.name).rsplit("/", 1)[-1]
         layers.setdefault(layer, {})[leaf] = item
-
-    file.visititems(visit)
     return layers
 
 
@@ -91,10 +82,10 @@ def _by_slim_name(layers: _Layers, path: Path) -> dict[str, Variable]:
     variables = {}
     for scope, conv, norm in zip(scopes, convs.values(), norms.values(), strict=True):
         if "kernel" in conv:
-            variables[f"{scope}/weights"] = _variable(conv["kernel"])
+            variables[f"{scope}/weights"] = hdf5.variable(conv["kernel"], path)
         for leaf in _BATCH_NORM_LEAVES:
             if leaf in norm:
-                variables[f"{scope}/BatchNorm/{leaf}"] = _variable(norm[leaf])
+                variables[f"{scope}/BatchNorm/{leaf}"] = hdf5.variable(norm[leaf], path)
         if "gamma" in norm:
             raise WeightsError(
                 f"{path}: {norm['gamma'].name} found; InceptionV3's batch norm has no gamma "
@@ -129,14 +120,10 @@ def _top(layers: _Layers, path: Path) -> dict[str, Variable]:
     scope = f"{SCOPE}/Logits/Conv2d_1c_1x1"
     variables = {}
     if "kernel" in dense[0]:
-        kernel = dense[0]["kernel"]
+        kernel = hdf5.variable(dense[0]["kernel"], path)
         variables[f"{scope}/weights"] = Variable(
-            kernel.name, (1, 1, *kernel.shape), lambda: kernel[()][None, None]
+            kernel.origin, (1, 1, *kernel.shape), lambda: kernel.read()[None, None]
         )
     if "bias" in dense[0]:
-        variables[f"{scope}/biases"] = _variable(dense[0]["bias"])
+        variables[f"{scope}/biases"] = hdf5.variable(dense[0]["bias"], path)
     return variables
-
-
-def _variable(dataset: h5py.Dataset) -> Variable:
-    return Variable(dataset.name, dataset.shape, partial(dataset.__getitem__, ()))
