@@ -33,6 +33,7 @@ class Model:
         input_scale: the pixels that the network was trained on, if that is folded into the first
             convolution: a `choices.InputScale`, or what the file that the weights come from does
             with them.
+        features_only: why there are no classes, where the file has a classifier of another kind.
         training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 
@@ -43,6 +44,7 @@ class Model:
     source: str = ""
     source_sha256: str = ""
     input_scale: str | None = None
+    features_only: str | None = None
     training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -75,6 +77,8 @@ class Model:
             fields["activation"] = self.graph.activation
         if self.input_scale is not None:
             fields["input_scale"] = self.input_scale
+        if self.features_only is not None:
+            fields["features_only"] = self.features_only
         return {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
 
     @classmethod
@@ -106,6 +110,7 @@ class Model:
             source=str(fields["source"]),
             source_sha256=str(fields["source_sha256"]),
             input_scale=str(fields["input_scale"]) if "input_scale" in fields else None,
+            features_only=str(fields["features_only"]) if "features_only" in fields else None,
             training=fields.get("training"),
         )
 

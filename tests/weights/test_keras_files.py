@@ -1,0 +1,378 @@
+"""Models as people save them with Keras: ours equals Keras's prediction, or says why not."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from numpy.typing import NDArray
+
+from inceptioncli.engine.compile import Compiled
+from inceptioncli.engine.litert import LiteRTEngine
+from inceptioncli.engine.writer import write
+from inceptioncli.errors import UsageError, WeightsError
+from inceptioncli.weights import formats
+from inceptioncli.weights.model import Weights
+from tests.conftest import Run
+from tests.oracles.keras import randomize
+
+pytestmark = pytest.mark.slow
+
+layers = keras.layers
+
+
+def images(size: int) -> NDArray[np.uint8]:
+    """Two pictures that have little in common: noise, and coarse dark noise."""
+    rng = np.random.default_rng(size)
+    fine = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 90, (5, 5, 3), dtype=np.uint8).repeat(60, 0).repeat(60, 1)
+    return np.stack([fine, coarse[:size, :size]])
+
+
+def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return pixels.astype(np.float32) / np.float32(127.5) - 1
+
+
+def network(library: Any = keras, size: int | None = None) -> Any:
+    """Keras's InceptionV3 without a top."""
+    keras.utils.set_random_seed(7)
+    return library.applications.InceptionV3(
+        weights=None, include_top=False, input_shape=(size, size, 3)
+    )
+
+
+@pytest.fixture(scope="module")
+def base() -> Any:
+    """One for pictures of any size, to stand in other models."""
+    model = network()
+    randomize(model, np.random.default_rng(7))
+    return model
+
+
+def at_size(base: Any, size: int) -> Any:
+    """The same for one size."""
+    model = network(size=size)
+    model.set_weights(base.get_weights())
+    return model
+
+
+def finished(model: Any) -> Any:
+    """A model with a dense layer whose outputs differ widely."""
+    dense = model.layers[-1]
+    while not hasattr(dense, "kernel"):
+        dense = model.layers[model.layers.index(dense) - 1]
+    rng = np.random.default_rng(3)
+    dense.set_weights(
+        [array * 3 + rng.normal(0, 0.2, array.shape[-1:]) for array in dense.get_weights()]
+    )
+    return model
+
+
+def functional(
+    base: Any, size: int, before: Callable[[Any], Any], units: int, activation: str | None
+) -> Any:
+    """The shape of Keras's guide to transfer learning."""
+    inputs = keras.Input((size, size, 3))
+    x = layers.GlobalAveragePooling2D()(base(before(inputs), training=False))
+    one, two = np.asarray(keras.Model(inputs, x)(images(size).astype(np.float32)))
+    dense = layers.Dense(units, activation=activation)
+    model = keras.Model(inputs, dense(layers.Dropout(0.2)(x)))
+    # Logits of about -1 for one picture and 1 for the other, or more.
+    kernel = np.outer((two - one) / ((two - one) ** 2).sum(), np.linspace(2, 3, units))
+    dense.set_weights([kernel, -(one + two) / 2 @ kernel])
+    return model
+
+
+def on_the_output(base: Any, *top: Any) -> Any:
+    """``Model(base.input, Dense(...)(...(base.output)))``: all layers in one model."""
+    x = base.output
+    for layer in top:
+        x = layer(x)
+    return finished(keras.Model(base.input, x))
+
+
+def read_all(model: Any, folder: Path, **weights_only: Any) -> Weights:
+    """Reads a model from all layouts, to the same; the last can't tell what is asked for."""
+    model.save(folder / "model.h5")
+    model.save(folder / "model.keras")
+    model.save_weights(folder / "model.weights.h5")
+    whole = formats.read(folder / "model.h5")
+    archive = formats.read(folder / "model.keras")
+    only = formats.read(folder / "model.weights.h5", **weights_only)
+    for other in (archive, only):
+        assert other.model.graph == whole.model.graph
+        assert list(other.arrays) == list(whole.arrays)
+    for name, array in whole.arrays.items():
+        np.testing.assert_array_equal(archive.arrays[name], array, err_msg=name)
+    return whole
+
+
+def predictions(weights: Weights, pixels: NDArray[np.uint8], folder: Path) -> NDArray[np.float32]:
+    write(weights, "float32", folder / "model.tflite")
+    engine = LiteRTEngine(Compiled(folder / "model.tflite", weights.model), threads=2)
+    end_point = weights.model.graph.end_points[-1]
+    return engine.run(pixels, [end_point])[end_point]
+
+
+def assert_equal(ours: NDArray[np.float32], theirs: Any) -> None:
+    theirs = np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    assert np.ptp(theirs) > 0.01  # or it would tell little
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+# Equal
+
+
+def test_one_sigmoid_behind_a_rescaling(base: Any, tmp_path: Path) -> None:
+    """The tutorial's cats and dogs, with pixels in 0..1."""
+    before = keras.Sequential([layers.RandomFlip("horizontal"), layers.Rescaling(1 / 255)])
+    model = functional(base, 150, before, 1, "sigmoid")
+    weights = read_all(model, tmp_path, activation="sigmoid", image_size=150)
+    assert (weights.model.graph.image_size, weights.model.graph.classes) == (150, 1)
+    pixels = images(150)
+    assert_equal(predictions(weights, pixels, tmp_path), model(pixels, training=False))
+
+
+def test_many_sigmoids_behind_preprocess_input(base: Any, tmp_path: Path) -> None:
+    before = keras.applications.inception_v3.preprocess_input
+    model = functional(base, 224, before, 4, "sigmoid")
+    weights = read_all(model, tmp_path, activation="sigmoid", image_size=224)
+    pixels = images(224)
+    assert_equal(predictions(weights, pixels, tmp_path), model(pixels.astype(np.float32)))
+
+
+def test_a_softmax_of_a_nested_sequential_model(base: Any, tmp_path: Path) -> None:
+    top = keras.Sequential([layers.Dropout(0.3), layers.Dense(3, activation="softmax")])
+    model = keras.Sequential(
+        [keras.Input((150, 150, 3)), base, layers.GlobalAveragePooling2D(), top]
+    )
+    finished(top)
+    weights = read_all(model, tmp_path, image_size=150)
+    pixels = images(150)
+    assert_equal(predictions(weights, pixels, tmp_path), model(scaled(pixels)))
+
+
+def test_logits_on_the_networks_own_output(base: Any, tmp_path: Path) -> None:
+    model = on_the_output(at_size(base, 299), layers.GlobalAveragePooling2D(), layers.Dense(5))
+    weights = read_all(model, tmp_path)
+    assert weights.model.graph.image_size == 299
+    pixels = images(299)
+    assert_equal(
+        predictions(weights, pixels, tmp_path), keras.ops.softmax(model(scaled(pixels)), axis=-1)
+    )
+    asked = formats.read(tmp_path / "model.keras", activation="sigmoid")
+    assert asked.model.graph.activation == "sigmoid"
+
+
+def test_gammas_other_epsilons_and_a_batch_norm_in_the_top(base: Any, tmp_path: Path) -> None:
+    def other(layer: Any) -> Any:
+        config = layer.get_config()
+        if isinstance(layer, layers.BatchNormalization):
+            config |= {"scale": True, "epsilon": 1e-5}
+        return type(layer).from_config(config)
+
+    network = keras.models.clone_model(at_size(base, 150), clone_function=other)
+    model = on_the_output(
+        network,
+        layers.GlobalAveragePooling2D(),
+        layers.BatchNormalization(epsilon=0.01),
+        layers.Dense(5, use_bias=False),
+        layers.Activation("softmax"),
+    )
+    randomize(model, np.random.default_rng(8))
+    model.save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
+    whole, archive = (formats.read(tmp_path / name) for name in ("model.h5", "model.keras"))
+    for name, array in whole.arrays.items():
+        np.testing.assert_array_equal(archive.arrays[name], array, err_msg=name)
+    pixels = images(150)
+    assert_equal(predictions(whole, pixels, tmp_path), model(scaled(pixels), training=False))
+
+    model.save_weights(tmp_path / "model.weights.h5")
+    only = formats.read(tmp_path / "model.weights.h5", image_size=150)
+    assert only.model.features_only.startswith("batch_normalization_")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_keras_2(base: Any, tmp_path: Path, nested: bool) -> None:
+    inner = network(tf_keras, 150)
+    inner.set_weights(base.get_weights())
+    top = [tf_keras.layers.GlobalAveragePooling2D(), tf_keras.layers.Dense(2, activation="sigmoid")]
+    if nested:
+        rescaling = tf_keras.layers.Rescaling(1 / 127.5, offset=-1)
+        model = tf_keras.Sequential([tf_keras.Input((150, 150, 3)), rescaling, inner, *top])
+    else:
+        model = tf_keras.Model(inner.input, top[1](top[0](inner.output)))
+    finished(model)
+    for name in ("model.h5", "model.keras"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # .h5 is an old format
+            model.save(tmp_path / name)
+    whole, archive = (formats.read(tmp_path / name) for name in ("model.h5", "model.keras"))
+    assert archive.model.graph == whole.model.graph
+    for name, array in whole.arrays.items():
+        np.testing.assert_array_equal(archive.arrays[name], array, err_msg=name)
+    if nested:
+        pixels = images(150)
+        assert_equal(predictions(whole, pixels, tmp_path), model(pixels.astype(np.float32)))
+
+
+# Features only
+
+
+@pytest.mark.parametrize(
+    ("top", "reason"),
+    [
+        (
+            lambda: [
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(9, "relu", name="one"),
+                layers.Dense(3, name="two"),
+            ],
+            "2 dense layers (one, two); expected one",
+        ),
+        (
+            lambda: [layers.GlobalMaxPooling2D(name="largest"), layers.Dense(3, "softmax")],
+            "largest (GlobalMaxPooling2D) in its top; expected global average pooling, one dense",
+        ),
+        (
+            lambda: [layers.Flatten(name="flat"), layers.Dense(3, "softmax")],
+            "flat (Flatten) in its",
+        ),
+    ],
+)
+def test_other_tops_give_features(
+    base: Any, run: Run, tmp_path: Path, top: Callable[[], list[Any]], reason: str
+) -> None:
+    model = keras.Sequential([keras.Input((150, 150, 3)), base, *top()])
+    model.save(tmp_path / "model.keras")
+    weights = formats.read(tmp_path / "model.keras")
+    assert weights.model.graph.classes == 0
+    assert weights.model.features_only.startswith(reason)
+
+
+# Refused
+
+
+def test_what_the_file_says_is_not_overruled(base: Any, tmp_path: Path) -> None:
+    model = functional(base, 150, layers.Rescaling(1 / 255), 4, "sigmoid")
+    model.save(tmp_path / "model.keras")
+    for asked in ({"activation": "softmax"}, {"image_size": 299}):
+        with pytest.raises(UsageError, match="but the file says"):
+            formats.read(tmp_path / "model.keras", **asked)
+
+
+def test_random_layers_are_the_identity_at_inference() -> None:
+    """Those that are passed over by their name's beginning; RandomCrop alone is not."""
+    pixels = images(75).astype(np.float32)
+    names = [name for name in dir(layers) if name.startswith("Random") and name != "RandomCrop"]
+    assert len(names) > 10
+    for name in names:
+        kind = getattr(layers, name)
+        for given in (
+            {},
+            {"factor": 0.5},
+            {"factor": 0.5, "value_range": (0, 255)},
+            {"factor": 4},
+            {"height_factor": 0.2, "width_factor": 0.2},
+        ):
+            try:
+                layer = kind(**given)
+                break
+            except (TypeError, ValueError):
+                continue
+        np.testing.assert_array_equal(
+            np.asarray(layer(pixels, training=False)), pixels, err_msg=name
+        )
+
+
+# Archives
+
+
+@pytest.fixture(scope="module")
+def archive(base: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("archive") / "model.keras"
+    functional(base, 150, layers.Rescaling(1 / 255), 3, "softmax").save(path)
+    return path
+
+
+def repacked(source: Path, path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    with (
+        zipfile.ZipFile(source) as before,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as after,
+    ):
+        for name in before.namelist():
+            content = change(name, before.read(name))
+            if content is not None:
+                after.writestr(name, content)
+    return path
+
+
+def test_a_packed_archive_is_read_like_a_plain_one(archive: Path, tmp_path: Path) -> None:
+    packed = repacked(archive, tmp_path / "packed.keras", lambda name, content: content)
+    assert packed.stat().st_size < archive.stat().st_size
+    theirs = formats.read(archive)
+    for name, array in formats.read(packed).arrays.items():
+        np.testing.assert_array_equal(array, theirs.arrays[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n, c: None if n == "config.json" else c, r"zip archive without config\.json and"),
+        (lambda n, c: None if n.endswith(".h5") else c, r"zip archive without config\.json and"),
+        (lambda n, c: b"no JSON" if n == "config.json" else c, "not ours to run: Expecting value"),
+        (
+            lambda n, c: b" " * (1 << 26) if n == "config.json" else c,
+            "config.json in it has 67,108,864 bytes",
+        ),
+        (lambda n, c: b"rubbish" if n.endswith(".h5") else c, "damaged HDF5"),
+        (lambda n, c: c[: len(c) // 2] if n.endswith(".h5") else c, "damaged HDF5"),
+    ],
+)
+def test_damaged_archives(
+    archive: Path, tmp_path: Path, change: Callable[[str, bytes], bytes | None], message: str
+) -> None:
+    path = repacked(archive, tmp_path / "bad.keras", change)
+    with pytest.raises(WeightsError, match=message) as caught:
+        formats.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bomb(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        with archive.open("model.weights.h5", "w", force_zip64=True) as file:
+            for _ in range(1100):
+                file.write(bytes(1 << 20))
+    with pytest.raises(WeightsError, match=r"has 1,153,433,600 bytes; 1,073,741,824 are the most"):
+        formats.read(path)
+
+
+def test_a_cut_archive(archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.keras"
+    path.write_bytes(archive.read_bytes()[:1_000_000])
+    with pytest.raises(WeightsError, match="damaged zip archive"):
+        formats.read(path)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"class_name": "Mine", "config": {}}'])
+def test_a_description_that_can_not_be_read(base: Any, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "model.h5"
+    functional(base, 150, layers.Rescaling(1 / 255), 3, "softmax").save(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = text
+    with pytest.raises(WeightsError, match="not ours to run") as caught:
+        formats.read(path)
+    assert str(path) in str(caught.value)
