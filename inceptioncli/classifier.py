@@ -49,6 +49,7 @@ def load(
     exact_decode: bool = False,
     offline: bool = False,
     at_least: int = 1,
+    for_classes: bool = False,
 ) -> Classifier:
     """Loads a classifier.
 
@@ -65,6 +66,7 @@ def load(
         exact_decode: decode every pixel of large pictures, too; see `images.decode.decode`.
         offline: never download.
         at_least: so many images are to come, as far as is known.
+        for_classes: whether weights without a classifier are no use, so that nothing is compiled.
 
     Raises:
         UsageError: an argument that can't be used, or labels that don't fit; or the weight file
@@ -77,6 +79,7 @@ def load(
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights), activation=activation, image_size=image_size)
+    chosen = chosen._replace(for_classes=for_classes)
     ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
     if given_labels is not None:
         check_count(given_labels, ready.model.graph.classes, os.fspath(labels or ""))

@@ -94,7 +94,7 @@ def classify(
 
     if output is not None:
         file_format(output, format)  # Before weights are fetched for nothing.
-    with graph.load(inputs) as classifier:
+    with graph.load(inputs, for_classes=True) as classifier:
         run = classifier.run(
             inputs,
             output,

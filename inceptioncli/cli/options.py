@@ -68,7 +68,7 @@ class GraphOptions(NamedTuple):
     exact_decode: bool
     offline: bool
 
-    def load(self, inputs: Inputs) -> Classifier:
+    def load(self, inputs: Inputs, *, for_classes: bool = False) -> Classifier:
         """The classifier for these inputs; raises as `inceptioncli.load`."""
         from inceptioncli.classifier import load
         from inceptioncli.engine.devices import IMAGES_THAT_REPAY_A_GPU, has_gpu
@@ -89,6 +89,7 @@ class GraphOptions(NamedTuple):
             exact_decode=self.exact_decode,
             offline=self.offline,
             at_least=at_least,
+            for_classes=for_classes,
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from inceptioncli.architecture import Graph
+from inceptioncli.errors import WeightsError
 from inceptioncli.labels import Label, check_count, check_text, default_labels
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Version 2 has an activation, which readers of version 1 would take for softmax. What is softmax is
 # written as version 1, which they can read.
 FORMAT_VERSION = 2
+WITHOUT_TOP = "a file without the top, so without classes"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Model:
     def class_labels(self) -> tuple[Label, ...]:
         """One label for each class."""
         return default_labels(self.graph.classes) if self.labels is None else self.labels
+
+    def require_classes(self) -> None:
+        """Raises WeightsError for a model that gives features only, with the reason."""
+        if not self.graph.classes:
+            raise WeightsError(
+                f"{self.source} gives features only: {self.features_only or WITHOUT_TOP}; classes "
+                "come of `inceptioncli train --from` it"
+            )
 
     def to_metadata(self) -> dict[str, str]:
         """The model as strings: each value is JSON. Labels are always written out."""

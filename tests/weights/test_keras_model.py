@@ -15,7 +15,7 @@ import pytest
 
 from inceptioncli.weights.folding import Affine
 from inceptioncli.weights.formats import keras_config
-from inceptioncli.weights.formats.keras_model import Described, describe
+from inceptioncli.weights.formats.keras_model import Described, describe, order_of_saving
 from inceptioncli.weights.formats.keras_top import Norm, Top
 
 FACTS = Path(__file__).parents[1] / "facts"
@@ -117,10 +117,10 @@ def described(model: Json) -> Described:
             [AVERAGE, dense(9, "relu", "one"), dense(5, name="two")],
             "2 dense layers (one, two); expected one",
         ),
-        ([], "no dense layer, so no classes"),
+        ([], "a file without the top, so without classes"),
         (
             [AVERAGE],
-            "no dense layer, so no classes; its last layer is globalaveragepooling2d",
+            "a file without the top, so without classes; its last layer is globalaveragepooling2d",
         ),
         (
             [layer("GlobalMaxPooling2D", "max"), dense(5)],
@@ -446,6 +446,12 @@ def test_damaged_descriptions_are_refused(base: Json, seed: int) -> None:
         except (ValueError, RecursionError):
             refused += 1
     assert refused
+
+
+def test_the_order_of_saving(base: Json) -> None:
+    for kind in ("Conv2D", "BatchNormalization"):
+        names = [entry["name"] for entry in layers_of(base) if entry["class_name"] == kind]
+        assert [NUMBERS[name] for name in names] == list(order_of_saving())
 
 
 def test_places_of_arrays(base: Json) -> None:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 Json = Mapping[str, Any]
 
 LARGEST_BYTES = 1 << 25  # InceptionV3's has 0.3 MB
+_LONGEST_NAME = 1000
 
 
 class Layer(NamedTuple):
@@ -235,6 +236,8 @@ def _text(entry: Json, key: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str):
         raise ValueError(f"a layer without a {key}")
+    if len(value) > _LONGEST_NAME:
+        raise ValueError(f"a layer with a {key} of {len(value):,} characters")
     return value
 
 

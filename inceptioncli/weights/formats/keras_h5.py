@@ -25,7 +25,7 @@ from inceptioncli.summary import convolutions
 from inceptioncli.weights.folding import with_norm_before
 from inceptioncli.weights.formats import hdf5, keras_config
 from inceptioncli.weights.formats.found import Found, Variable
-from inceptioncli.weights.formats.keras_model import describe
+from inceptioncli.weights.formats.keras_model import describe, order_of_saving
 from inceptioncli.weights.formats.keras_top import Top, foreign, without_top
 
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
@@ -126,18 +126,27 @@ def _layers(file: h5py.File, path: Path, places: Mapping[str, str]) -> _Layers:
             continue
         leaf = name.rsplit("/", 1)[-1]
         if not isinstance(item, h5py.Dataset):
-            # A layer without arrays is to be missed by name. Below layers/, names are positions.
-            if _NUMBERED.fullmatch(leaf) and not name.startswith("layers/"):
+            # A layer without arrays is to be missed by name. In layers/, names are positions.
+            if _NUMBERED.fullmatch(leaf) and not str(item.parent.name).endswith("/layers"):
                 layers.setdefault(leaf, {})
             continue
         group, leaf = item.parent, leaf.removesuffix(":0")
         layer = str(group.name).rsplit("/", 1)[-1]
         if leaf.isdigit():
             place = str(group.name).strip("/").removesuffix("/vars")
-            layer = hdf5.text_attribute(group, "name", path) or places.get(place, place)
+            layer = hdf5.text_attribute(group, "name", path) or places.get(place) or _unnamed(place)
             leaf = _leaf(layer, place, int(leaf), group)
         layers.setdefault(layer, {})[leaf] = item
     return layers
+
+
+def _unnamed(place: str) -> str:
+    """The name of a layer by its place, in files of Keras from 2.12 to 3.5, which have no names."""
+    numbered = _NUMBERED.fullmatch(place.rsplit("/", 1)[-1])
+    order = order_of_saving()
+    if numbered is None or int(numbered[2] or 0) >= len(order):
+        return place
+    return f"{numbered[1]}_{order[int(numbered[2] or 0)]}"
 
 
 def _leaf(layer: str, place: str, number: int, group: h5py.Group) -> str:

@@ -7,6 +7,7 @@ the reason why there are no classes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -58,6 +59,21 @@ def describe(model: Json, numbers: Mapping[str, int]) -> Described:
     return Described(network.image_size, network.input_scale, network.epsilons, top(end.layers))
 
 
+@functools.cache
+def order_of_saving() -> tuple[int, ...]:
+    """The convolutions, numbered as they are made, in the order in which Keras saves them.
+
+    It saves layers by how far they are from the end; of those that are as far, in order.
+    """
+    steps = _table().steps
+    distance = dict.fromkeys(range(len(steps) + 1), 0)
+    for step, number in reversed(steps.items()):
+        for each in step.inputs:
+            distance[each] = max(distance[each], distance[number] + 1)
+    convs = [distance[number] for step, number in steps.items() if step.kind == "Conv2D"]
+    return tuple(sorted(range(len(convs)), key=lambda number: -convs[number]))
+
+
 class _Behind(NamedTuple):
     """What comes out of layers behind the network, in their order; of branches, the first."""
 
@@ -90,6 +106,7 @@ class _Table:
 
     steps: dict[_Step, int] = field(default_factory=dict)
     convs: int = 0
+    last: int = 0
 
     def step(self, kind: str, detail: str, *inputs: int) -> int:
         return self.steps.setdefault(_Step(kind, detail, inputs), len(self.steps) + 1)
@@ -124,12 +141,18 @@ class _Table:
         raise NotImplementedError
 
 
+def _table() -> _Table:
+    table = _Table()
+    table.last = walk(Graph(aux=False), 0, table, last=_LAST)[_LAST]
+    return table
+
+
 class _Network:
     """A model's network on the way from layer to layer, and what they tell of it."""
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
-        table = _Table()
-        self.last = walk(Graph(aux=False), 0, table, last=_LAST)[_LAST]
+        table = _table()
+        self.last = table.last
         self.image: _Value = Picture()
         self.image_size: int | None = None
         self.input_scale: Affine | None = None

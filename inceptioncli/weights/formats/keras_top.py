@@ -8,6 +8,7 @@ from typing import NamedTuple
 from inceptioncli.architecture import Activation
 from inceptioncli.weights.formats.keras_config import Layer
 from inceptioncli.weights.formats.keras_layers import activation, epsilon
+from inceptioncli.weights.model import WITHOUT_TOP
 
 _EXPECTED = "expected global average pooling, one dense layer, and softmax, sigmoid or nothing"
 _ACTIVATIONS: dict[str, Activation | None] = {
@@ -50,7 +51,8 @@ def top(layers: Sequence[Layer]) -> Top | str:
     if len(dense) != 1:
         return without_top(dense, str(layers[-1]) if layers else "")
     pooling, *rest = layers
-    if pooling.kind != "GlobalAveragePooling2D" or pooling.config.get("keepdims"):
+    usual = pooling.config.get("data_format") in ("channels_last", None)
+    if pooling.kind != "GlobalAveragePooling2D" or pooling.config.get("keepdims") or not usual:
         return foreign(pooling)
     norms = []
     while rest[0].kind != "Dense":
@@ -76,7 +78,7 @@ def top(layers: Sequence[Layer]) -> Top | str:
 def without_top(dense: Sequence[str], last: str = "") -> str:
     """Why dense layers are no classifier of ours: there are none, or too many."""
     if not dense:
-        return "no dense layer, so no classes" + (f"; its last layer is {last}" if last else "")
+        return WITHOUT_TOP + (f"; its last layer is {last}" if last else "")
     return f"{len(dense)} dense layers ({', '.join(dense)}); expected one"
 
 
