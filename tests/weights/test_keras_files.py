@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -373,6 +375,18 @@ def repacked(
             if content is not None:
                 after.writestr(name, content)
     return path
+
+
+def test_neither_keras_nor_tensorflow_is_needed(archive: Path) -> None:
+    program = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from pathlib import Path; from inceptioncli.weights import formats\n"
+        "model = formats.read(Path(sys.argv[1])).model\n"
+        "print(model.graph.classes, model.graph.image_size, model.input_scale)"
+    )
+    command = [sys.executable, "-c", program, str(archive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "3 150 0..1\n"
 
 
 def test_a_packed_archive_is_read_like_a_plain_one(archive: Path, tmp_path: Path) -> None:

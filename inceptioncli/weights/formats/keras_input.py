@@ -27,8 +27,6 @@ _OPERATIONS = {
 _Channels = tuple[float, float, float]
 _ONE, _ZERO = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 _HALF = (127.5, 127.5, 127.5)
-# With larger ones Mixed_7c has more than 8x8 places, and slim's pool is not global.
-_LARGEST_IMAGE_SIZE = 330
 _LARGEST_INPUT = 256.0
 
 
@@ -112,10 +110,6 @@ def _sized(layer: Layer, picture: Picture, height: Any, width: Any) -> Picture:
         Graph(image_size=height, aux=False)
     except UsageError as error:
         raise ValueError(f"{layer}: {error}") from error
-    if height > _LARGEST_IMAGE_SIZE:
-        raise ValueError(
-            f"{layer}: image size {height} is too large: {_LARGEST_IMAGE_SIZE} is the largest"
-        )
     return picture._replace(size=height)
 
 
