@@ -177,6 +177,12 @@ def test_image_sizes(base: Json, size: int | None) -> None:
     assert described(sequential(pictures(size), base)).image_size == size
 
 
+def test_a_size_in_the_first_layer_whatever_that_is(base: Json) -> None:
+    """As Keras wrote Sequential models once."""
+    first = layer("Rescaling", scale=1 / 255, offset=0, batch_input_shape=[None, 150, 150, 3])
+    assert described(sequential(first, base)).image_size == 150
+
+
 def test_the_size_of_a_network_that_is_given_one_by_resizing(base: Json) -> None:
     model = sequential(pictures(None), layer("Resizing", height=224, width=224), base)
     assert described(model).image_size == 224

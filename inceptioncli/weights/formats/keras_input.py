@@ -53,8 +53,6 @@ def changed(layer: Layer, picture: Picture) -> Picture | None:
     """
     if layer.kind == "Resizing":
         return _sized(layer, picture, layer.config.get("height"), layer.config.get("width"))
-    if layer.kind == "InputLayer":
-        return shaped(layer, picture)
     scale = _scale(layer)
     if scale is None:
         return None
@@ -62,7 +60,7 @@ def changed(layer: Layer, picture: Picture) -> Picture | None:
 
 
 def shaped(layer: Layer, picture: Picture) -> Picture:
-    """The picture, with the size that a layer says it has.
+    """The picture before a layer, with the size that the layer says it has, if it says any.
 
     Raises:
         ValueError: the layer takes other pictures, or none that we could make.

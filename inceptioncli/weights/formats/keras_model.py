@@ -166,6 +166,7 @@ class _Network:
         Raises:
             ValueError: something that InceptionV3 doesn't.
         """
+        inputs = [shaped(layer, each) if isinstance(each, Picture) else each for each in inputs]
         first = inputs[0]
         if len(inputs) == 1:
             after = changed(layer, first) if isinstance(first, Picture) else None
@@ -187,9 +188,8 @@ class _Network:
                 f"{layer.name} is {step}; expected {self._expected(step)} there, as in InceptionV3"
             )
         if isinstance(inputs[0], Picture):
-            picture = shaped(layer, inputs[0])
-            self.image_size = picture.size
-            self.input_scale = input_scale(layer, picture)
+            self.image_size = inputs[0].size
+            self.input_scale = input_scale(layer, inputs[0])
         if step.kind == "BatchNormalization":
             self.epsilons[layer.name] = epsilon(layer)
         return self._steps[step]
