@@ -17,9 +17,6 @@ from inceptioncli.weights.model import Weights
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-# The scale of what the graph is fed.
-UNSCALED: InputScale = "-1..1"
-_ALMOST = 1e-6  # Keras 2 writes some constants in float32.
 
 
 class FoldedConv(NamedTuple):
@@ -57,12 +54,16 @@ AFFINE: dict[InputScale, Affine] = {
         tuple((0.5 - mean) / sd for mean, sd in zip(_MEAN, _DEVIATION, strict=True)),
     ),
 }
+# The scale of what the graph is fed.
+UNSCALED: InputScale = "-1..1"
+_ALMOST = 1e-6  # Keras 2 writes some constants in float32.
 
 
 def fold(weights: Weights, conv: Conv) -> FoldedConv:
     """A convolution with its batch norm inside.
 
-    ``w / s`` and ``beta - mean / s`` with ``s = sqrt(variance + epsilon)``.
+    ``w / s`` and ``beta - mean / s`` with ``s = sqrt(variance + epsilon)``, computed in float64
+    so that folding adds no error of its own.
     """
     import numpy as np
 

@@ -63,8 +63,8 @@ class Model:
         """Raises WeightsError for a model that gives features only, with the reason."""
         if not self.graph.classes:
             raise WeightsError(
-                f"{self.source} gives features only: {self.features_only or WITHOUT_TOP}; classes "
-                "come of `inceptioncli train --from` it"
+                f"{self.source} gives features only: {self.features_only or WITHOUT_TOP}; "
+                "`inceptioncli train --from` puts a classifier of your own on them"
             )
 
     def to_metadata(self) -> dict[str, str]:

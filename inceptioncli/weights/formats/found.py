@@ -44,7 +44,7 @@ class Found(NamedTuple):
         activation: of the classifier; None where the file can't tell.
         image_size: side of the input; None where the file can't tell.
         features_only: why there are no classes, if that is so: what the file has instead.
-        epsilons: of batch norms that have another one than ours, by their convolution's scope.
+        epsilons: of batch norms that may have another one than ours, by scope.
         input_scale: what pixels in [-1, 1] go through first; None where the file can't tell.
     """
 

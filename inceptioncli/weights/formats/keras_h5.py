@@ -101,7 +101,10 @@ def found_in(file: h5py.File, path: Path, description: str | bytes | None) -> Fo
         variables,
         activation=described.top.activation if isinstance(described.top, Top) else None,
         image_size=described.image_size,
-        epsilons={scopes[inner[name]]: epsilon for name, epsilon in described.epsilons.items()},
+        epsilons={
+            f"{scopes[inner[name]]}/BatchNorm": epsilon
+            for name, epsilon in described.epsilons.items()
+        },
         input_scale=described.input_scale,
     )
     return _with_top(found_by_model, described.top, layers, path)
