@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -20,7 +16,7 @@ from numpy.typing import NDArray
 from inceptioncli.engine.compile import Compiled
 from inceptioncli.engine.litert import LiteRTEngine
 from inceptioncli.engine.writer import write
-from inceptioncli.errors import UsageError, WeightsError
+from inceptioncli.errors import WeightsError
 from inceptioncli.weights import formats
 from inceptioncli.weights.model import Weights
 from tests.conftest import Run
@@ -321,17 +317,6 @@ def test_features_of_a_model_with_other_layers_behind_them(base: Any, tmp_path: 
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.max(theirs))
 
 
-# Refused
-
-
-def test_what_the_file_says_is_not_overruled(base: Any, tmp_path: Path) -> None:
-    model = functional(base, 150, layers.Rescaling(1 / 255), 4, "sigmoid")
-    model.save(tmp_path / "model.keras")
-    for asked in ({"activation": "softmax"}, {"image_size": 299}):
-        with pytest.raises(UsageError, match="but the file says"):
-            formats.read(tmp_path / "model.keras", **asked)
-
-
 def test_random_layers_are_the_identity_at_inference() -> None:
     """Those that are passed over by their name's beginning; RandomCrop alone is not."""
     pixels = images(75).astype(np.float32)
@@ -354,104 +339,3 @@ def test_random_layers_are_the_identity_at_inference() -> None:
         np.testing.assert_array_equal(
             np.asarray(layer(pixels, training=False)), pixels, err_msg=name
         )
-
-
-# Archives
-
-
-@pytest.fixture(scope="module")
-def archive(base: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("archive") / "model.keras"
-    functional(base, 150, layers.Rescaling(1 / 255), 3, "softmax").save(path)
-    return path
-
-
-def repacked(
-    source: Path,
-    path: Path,
-    change: Callable[[str, bytes], bytes | None],
-    packing: int = zipfile.ZIP_STORED,
-) -> Path:
-    with zipfile.ZipFile(source) as before, zipfile.ZipFile(path, "w", packing) as after:
-        for name in before.namelist():
-            content = change(name, before.read(name))
-            if content is not None:
-                after.writestr(name, content)
-    return path
-
-
-def test_neither_keras_nor_tensorflow_is_needed(archive: Path) -> None:
-    program = (
-        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
-        "from pathlib import Path; from inceptioncli.weights import formats\n"
-        "model = formats.read(Path(sys.argv[1])).model\n"
-        "print(model.graph.classes, model.graph.image_size, model.input_scale)"
-    )
-    command = [sys.executable, "-c", program, str(archive)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "3 150 0..1\n"
-
-
-def test_a_packed_archive_is_read_like_a_plain_one(archive: Path, tmp_path: Path) -> None:
-    path = tmp_path / "packed.keras"
-    packed = repacked(archive, path, lambda name, content: content, zipfile.ZIP_DEFLATED)
-    assert packed.stat().st_size < archive.stat().st_size
-    theirs = formats.read(archive)
-    for name, array in formats.read(packed).arrays.items():
-        np.testing.assert_array_equal(array, theirs.arrays[name], err_msg=name)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda n, c: None if n == "config.json" else c, r"zip archive without config\.json and"),
-        (lambda n, c: None if n.endswith(".h5") else c, r"zip archive without config\.json and"),
-        (lambda n, c: b"no JSON" if n == "config.json" else c, "not ours to run: Expecting value"),
-        (lambda n, c: b"rubbish" if n.endswith(".h5") else c, "damaged HDF5"),
-        (lambda n, c: c[: len(c) // 2] if n.endswith(".h5") else c, "damaged HDF5"),
-    ],
-)
-def test_damaged_archives(
-    archive: Path, tmp_path: Path, change: Callable[[str, bytes], bytes | None], message: str
-) -> None:
-    path = repacked(archive, tmp_path / "bad.keras", change)
-    with pytest.raises(WeightsError, match=message) as caught:
-        formats.read(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "message"),
-    [
-        ("config.json", 1 << 31, r"config.json in it has 2,147,483,648 bytes; .* are the most"),
-        ("model.weights.h5", 1 << 31, r"weights.h5 in it has 2,147,483,648 bytes; .* are the most"),
-        ("model.weights.h5", 1000, "damaged zip archive"),  # a lie: there are more
-    ],
-)
-def test_bombs(tmp_path: Path, name: str, size: int, message: str) -> None:
-    path = tmp_path / "bomb.keras"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config.json", "{}")
-        archive.writestr("model.weights.h5", bytes(10 << 20))
-        archive.getinfo(name).file_size = size
-    with pytest.raises(WeightsError, match=message):
-        formats.read(path)
-
-
-def test_a_cut_archive(archive: Path, tmp_path: Path) -> None:
-    path = tmp_path / "cut.keras"
-    path.write_bytes(archive.read_bytes()[:1_000_000])
-    with pytest.raises(WeightsError, match="damaged zip archive"):
-        formats.read(path)
-
-
-@pytest.mark.parametrize("text", ["no JSON", "[]", '{"class_name": "Mine", "config": {}}'])
-def test_a_description_that_can_not_be_read(base: Any, tmp_path: Path, text: str) -> None:
-    path = tmp_path / "model.h5"
-    functional(base, 150, layers.Rescaling(1 / 255), 3, "softmax").save(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["model_config"] = text
-    with pytest.raises(WeightsError, match="not ours to run") as caught:
-        formats.read(path)
-    assert str(path) in str(caught.value)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,13 @@ import h5py
 import numpy as np
 import pytest
 
-from inceptioncli.errors import WeightsError
+from inceptioncli.errors import UsageError, WeightsError
 from inceptioncli.summary import convolutions
 from inceptioncli.weights import formats
 from inceptioncli.weights.folding import AFFINE, fold_input_scale, without_gamma
 from inceptioncli.weights.model import Weights
 from tests.conftest import SMALL_GRAPH, random_weights
+from tests.weights.layouts import keras_layers
 from tests.weights.test_keras_model import (
     AVERAGE,
     _base,
@@ -39,16 +43,12 @@ def model(
 
 
 def write_arrays(file: h5py.File) -> None:
-    for number, conv in enumerate(convolutions(SMALL_GRAPH)):
-        if conv.linear:
-            file["dense/dense/kernel"] = SMALL.arrays[f"{conv.scope}/weights"][0, 0]
-            file["dense/dense/bias"] = SMALL.arrays[f"{conv.scope}/biases"]
-            continue
-        suffix = f"_{number}" if number else ""
-        file[f"conv2d{suffix}/kernel"] = SMALL.arrays[f"{conv.scope}/weights"]
-        for leaf in ("beta", "moving_mean", "moving_variance"):
-            array = SMALL.arrays[f"{conv.scope}/BatchNorm/{leaf}"]
-            file[f"batch_normalization{suffix}/{leaf}"] = array
+    """Under the names in the description, which begin with 0."""
+    for name, arrays in keras_layers(SMALL):
+        kind, _, number = name.rpartition("_")
+        name = "dense" if name == "predictions" else f"{kind}_{int(number) - 1}".removesuffix("_0")
+        for leaf, array in arrays.items():
+            file[f"{name}/{leaf}"] = array
 
 
 def read(path: Path, description: Any) -> Weights:
@@ -71,6 +71,22 @@ def test_a_description_tells_the_head_and_the_size(tmp_path: Path) -> None:
     assert (graph.activation, graph.image_size, graph.classes) == ("sigmoid", 75, 7)
     assert (weights.model.input_scale, weights.model.features_only) == (None, None)
     assert_same(weights, SMALL.arrays)
+
+
+def test_what_the_file_says_is_not_overruled(tmp_path: Path) -> None:
+    read(tmp_path / "model.h5", model(activation="sigmoid"))
+    asked: Any
+    for asked in ({"activation": "softmax"}, {"image_size": 299}):
+        with pytest.raises(UsageError, match="but the file says"):
+            formats.read(tmp_path / "model.h5", **asked)
+
+
+def test_plain_logits_are_what_is_asked_for(tmp_path: Path) -> None:
+    assert (
+        read(tmp_path / "model.h5", model(activation="linear")).model.graph.activation == "softmax"
+    )
+    asked = formats.read(tmp_path / "model.h5", activation="sigmoid")
+    assert asked.model.graph.activation == "sigmoid"
 
 
 def test_an_epsilon_is_folded_into_its_layer(tmp_path: Path) -> None:
@@ -130,14 +146,106 @@ def test_more_dense_layers_without_a_description(tmp_path: Path) -> None:
         weights.model.require_classes()
 
 
-def test_an_archive_is_read_like_the_file_in_it(tmp_path: Path) -> None:
-    description = model(activation="sigmoid")
-    expected = read(tmp_path / "model.h5", description)
+# Archives
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A `.keras` file."""
+    description = model(front=(layer("Rescaling", scale=1 / 255, offset=0),), activation="sigmoid")
+    with h5py.File(tmp_path / "arrays.h5", "w") as file:
+        write_arrays(file)
+        file.attrs["model_config"] = json.dumps(description)
     path = tmp_path / "model.keras"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", json.dumps(description))
-        archive.write(tmp_path / "model.h5", "model.weights.h5")
-    assert formats.identify(path) == "keras-archive"
-    weights = formats.read(path)
-    assert weights.model.graph == expected.model.graph
-    assert_same(weights, expected.arrays)
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("config.json", json.dumps(description))
+        packed.write(tmp_path / "arrays.h5", "model.weights.h5")
+    return path
+
+
+def test_an_archive_is_read_like_the_file_in_it(archive: Path) -> None:
+    assert formats.identify(archive) == "keras-archive"
+    whole, packed = formats.read(archive.with_name("arrays.h5")), formats.read(archive)
+    assert packed.model.graph == whole.model.graph
+    assert packed.model.graph.activation == "sigmoid"
+    assert_same(packed, whole.arrays)
+
+
+def repacked(
+    source: Path,
+    path: Path,
+    change: Callable[[str, bytes], bytes | None],
+    packing: int = zipfile.ZIP_STORED,
+) -> Path:
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(path, "w", packing) as after:
+        for name in before.namelist():
+            content = change(name, before.read(name))
+            if content is not None:
+                after.writestr(name, content)
+    return path
+
+
+def test_neither_keras_nor_tensorflow_is_needed(archive: Path) -> None:
+    program = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from pathlib import Path; from inceptioncli.weights import formats\n"
+        "model = formats.read(Path(sys.argv[1])).model\n"
+        "print(model.graph.classes, model.graph.image_size, model.input_scale)"
+    )
+    command = [sys.executable, "-c", program, str(archive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "7 75 0..1\n"
+
+
+def test_a_packed_archive_is_read_like_a_plain_one(archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "packed.keras"
+    packed = repacked(archive, path, lambda name, content: content, zipfile.ZIP_DEFLATED)
+    assert packed.stat().st_size < archive.stat().st_size
+    theirs = formats.read(archive)
+    for name, array in formats.read(packed).arrays.items():
+        np.testing.assert_array_equal(array, theirs.arrays[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n, c: None if n == "config.json" else c, r"zip archive without config\.json and"),
+        (lambda n, c: None if n.endswith(".h5") else c, r"zip archive without config\.json and"),
+        (lambda n, c: b"no JSON" if n == "config.json" else c, "not ours to run: Expecting value"),
+        (lambda n, c: b"rubbish" if n.endswith(".h5") else c, "damaged HDF5"),
+        (lambda n, c: c[: len(c) // 2] if n.endswith(".h5") else c, "damaged HDF5"),
+    ],
+)
+def test_damaged_archives(
+    archive: Path, tmp_path: Path, change: Callable[[str, bytes], bytes | None], message: str
+) -> None:
+    path = repacked(archive, tmp_path / "bad.keras", change)
+    with pytest.raises(WeightsError, match=message) as caught:
+        formats.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("config.json", 1 << 31, r"config.json in it has 2,147,483,648 bytes; .* are the most"),
+        ("model.weights.h5", 1 << 31, r"weights.h5 in it has 2,147,483,648 bytes; .* are the most"),
+        ("model.weights.h5", 1000, "damaged zip archive"),  # a lie: there are more
+    ],
+)
+def test_bombs(tmp_path: Path, name: str, size: int, message: str) -> None:
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("config.json", "{}")
+        bomb.writestr("model.weights.h5", bytes(10 << 20))
+        bomb.getinfo(name).file_size = size
+    with pytest.raises(WeightsError, match=message):
+        formats.read(path)
+
+
+def test_a_cut_archive(archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.keras"
+    path.write_bytes(archive.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="damaged zip archive"):
+        formats.read(path)
