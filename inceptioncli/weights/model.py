@@ -35,7 +35,7 @@ class Model:
         input_scale: the pixels that the network was trained on, if that is folded into the first
             convolution: a `choices.InputScale`, or what the file that the weights come from does
             with them.
-        features_only: why there are no classes, where the file has a classifier of another kind.
+        features_only: why there are no classes, of a file of Keras: its top is missing, or another.
         training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 
