@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from inceptioncli.architecture import Activation
 from inceptioncli.engine import Ready, devices, prepare
-from inceptioncli.errors import ImageError, UsageError
+from inceptioncli.errors import UsageError
 from inceptioncli.images.given import given_inputs
 from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label, check_count, read_labels
 from inceptioncli.pipeline import Pipeline, layout
 from inceptioncli.pipeline.layout import Layout
-from inceptioncli.products.features import features_of
+from inceptioncli.products.features import features_of, stacked
 from inceptioncli.products.predictions import predictions_of
 from inceptioncli.records import Record
 from inceptioncli.runs import stores
 from inceptioncli.runs.run import Run
 from inceptioncli.runs.values import Batch
-from inceptioncli.terminal import printable
 from inceptioncli.weights import collection
 from inceptioncli.weights.collection import Chosen
 from inceptioncli.weights.registry import DEFAULT
@@ -50,6 +49,7 @@ def load(
     offline: bool = False,
     at_least: int | None = 1,
     output: StrPath | None = None,
+    for_classes: bool = False,
 ) -> Classifier:
     """Loads a classifier.
 
@@ -67,6 +67,7 @@ def load(
         offline: never download.
         at_least: so many images are to come, as far as is known; None for a stream of them.
         output: the file or folder of a run that is to go on; it keeps its engine.
+        for_classes: whether weights without a classifier are no use, so that nothing is compiled.
 
     Raises:
         UsageError: an argument that can't be used, or labels that don't fit; or the weight file
@@ -79,6 +80,7 @@ def load(
         raise UsageError(f"crop {crop} is not in (0, 1]; 1.0 keeps the whole image")
     given_labels = read_labels(Path(labels)) if labels is not None else None
     chosen = collection.choose(os.fspath(weights), activation=activation, image_size=image_size)
+    chosen = chosen._replace(for_classes=for_classes)
     if output is not None:
         device = devices.continued(device, precision, stores.recorded_engine(Path(output)))
     ready = prepare(chosen, device, precision, offline=offline, at_least=at_least)
@@ -177,24 +179,10 @@ class Classifier:
             UsageError: an unknown end point, pool or type, or values that don't fit the type.
             ImageError: an input can't be decoded; rows could no longer be told apart.
         """
-        import numpy as np
-
         names = [end_points] if isinstance(end_points, str) else end_points
         wanted = features_of(self.ready.model.graph, names, pool, dtype)
-        rows: dict[str, list[NDArray[np.floating]]] = {name: [] for name in wanted.shapes}
         pipeline = self._pipeline(self.layout(workers))
-        for record in pipeline.records(given_inputs(images), (wanted,), ticks=False):
-            if record is None:
-                continue
-            if record.failure is not None:
-                code, message = record.failure
-                raise ImageError(code, f"{printable(record.path)}: {message}")
-            for name, values in record.features.items():
-                rows[name].append(values)
-        return {
-            name: np.array(rows[name], dtype).reshape(-1, *shape)
-            for name, shape in wanted.shapes.items()
-        }
+        return stacked(pipeline.records(given_inputs(images), (wanted,), ticks=False), wanted)
 
     def run(
         self,

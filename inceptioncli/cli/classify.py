@@ -95,7 +95,7 @@ def classify(
     if output is not None:
         file_format(output, format)  # Before weights are fetched for nothing.
     continued = None if batch.overwrite else output or dump_dir
-    with graph.load(inputs, continued) as classifier:
+    with graph.load(inputs, continued, for_classes=True) as classifier:
         run = classifier.run(
             inputs,
             output,

@@ -70,7 +70,9 @@ class GraphOptions(NamedTuple):
     exact_decode: bool
     offline: bool
 
-    def load(self, inputs: Inputs, output: Path | None = None) -> Classifier:
+    def load(
+        self, inputs: Inputs, output: Path | None = None, *, for_classes: bool = False
+    ) -> Classifier:
         """The classifier for these inputs, and for what they continue; as `inceptioncli.load`."""
         from inceptioncli.classifier import load
         from inceptioncli.engine.devices import IMAGES_THAT_REPAY_A_GPU, number_decides
@@ -88,6 +90,7 @@ class GraphOptions(NamedTuple):
             offline=self.offline,
             at_least=None if inputs.streamed else inputs.peek(enough),
             output=output,
+            for_classes=for_classes,
         )
 
 

@@ -103,6 +103,7 @@ def verify(given: tuple[str, ...]) -> int:
     if any is not sound.
     """
     from inceptioncli.weights.collection import verify as verify_weights
+    from inceptioncli.weights.model import WITHOUT_TOP
 
     code = ExitCode.OK
     for each in given or (DEFAULT,):
@@ -112,13 +113,17 @@ def verify(given: tuple[str, ...]) -> int:
             click.echo(f"Error: {printable(str(error))}", err=True)
             code = error.exit_code
             continue
-        graph = verified.weights.model.graph
+        model = verified.weights.model
+        graph = model.graph
         classes = counted(graph.classes, "class", "classes")
         if graph.activation != "softmax":
             classes += f" ({graph.activation})"
         head = "with" if graph.aux else "without"
+        sound = "sound"
+        if not graph.classes:
+            sound += f" for features only ({printable(model.features_only or WITHOUT_TOP)})"
         click.echo(
-            f"{printable(str(verified.path))}: sound; {len(verified.weights.arrays)} variables, "
+            f"{printable(str(verified.path))}: {sound}; {len(verified.weights.arrays)} variables, "
             f"{classes}, depth multiplier {graph.depth_multiplier:g}, "
             f"{head} aux head, SHA-256 {verified.sha256}"
         )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inceptioncli.architecture import Graph
 from inceptioncli.choices import DTYPES, POOLS, nearest
-from inceptioncli.errors import UsageError
+from inceptioncli.errors import ImageError, UsageError
 from inceptioncli.products.base import Outcome
 from inceptioncli.records import Record
 from inceptioncli.summary import Shape, summarize
+from inceptioncli.terminal import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,31 @@ def features_of(
         raise UsageError(f"unknown dtype {dtype!r}; expected {' or '.join(DTYPES)}")
     shapes = {end.name: end.shape for end in summarize(graph).end_points} if names else {}
     return Features({name: _row_shape(shapes[name], pool) for name in names}, pool, dtype)
+
+
+def stacked(
+    records: Iterable[Record | None], features: Features
+) -> dict[str, NDArray[np.floating]]:
+    """The rows of records, in memory: ``[rows, *shape]`` of each end point.
+
+    Raises:
+        ImageError: a record is a failure; rows could no longer be told apart.
+    """
+    import numpy as np
+
+    rows: dict[str, list[NDArray[np.floating]]] = {name: [] for name in features.shapes}
+    for record in records:
+        if record is None:
+            continue
+        if record.failure is not None:
+            code, message = record.failure
+            raise ImageError(code, f"{printable(record.path)}: {message}")
+        for name, values in record.features.items():
+            rows[name].append(values)
+    return {
+        name: np.array(rows[name], features.dtype).reshape(-1, *shape)
+        for name, shape in features.shapes.items()
+    }
 
 
 def _row_shape(shape: Shape, pool: str) -> Shape:

@@ -79,8 +79,5 @@ def predictions_of(
         raise UsageError(f"top-k {top_k} is not 1 or more")
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold {threshold} is not in [0, 1]")
-    if not model.graph.classes:
-        raise WeightsError(
-            f"{model.source} has no classifier (a file without the top); it gives features only"
-        )
+    model.require_classes()
     return Predictions(labels, top_k, threshold, model.source)

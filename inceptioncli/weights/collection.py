@@ -26,6 +26,7 @@ class Chosen(NamedTuple):
         named: as they are published, if they have a name.
         activation: of the classifier, where the file can't tell; None to go by the file.
         image_size: side of the input, likewise.
+        for_classes: whether they are no use without a classifier.
     """
 
     given: str
@@ -34,6 +35,7 @@ class Chosen(NamedTuple):
     named: NamedWeights | None
     activation: Activation | None = None
     image_size: int | None = None
+    for_classes: bool = False
 
     def portable(self) -> Chosen:
         """The same where the current folder may be another one."""
@@ -154,7 +156,7 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
     Raises:
         UsageError: see `formats.read`.
         WeightsError: see `fetch` and `formats.read`; or the file is not the one that was chosen
-            any more.
+            any more, or without the classes that are asked for.
     """
     path = fetch(chosen, offline=offline)
     weights = formats.read(
@@ -169,6 +171,8 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
         changed = True
     if changed:
         raise WeightsError(f"{path}: changed while it was read; try again")
+    if chosen.for_classes:
+        weights.model.require_classes()
     return weights
 
 

@@ -32,6 +32,14 @@ class Affine(NamedTuple):
     scale: tuple[float, ...]
     offset: tuple[float, ...]
 
+    def then(self, after: Affine) -> Affine:
+        """This, and then another one."""
+        scale, offset = after
+        return Affine(
+            tuple(a * s for a, s in zip(self.scale, scale, strict=True)),
+            tuple(b * s + o for b, s, o in zip(self.offset, scale, offset, strict=True)),
+        )
+
 
 # ImageNet's channels, of pixels in 0..1: what torchvision and Keras's mode "torch" scale by.
 _MEAN = (0.485, 0.456, 0.406)
@@ -46,6 +54,9 @@ AFFINE: dict[InputScale, Affine] = {
         tuple((0.5 - mean) / sd for mean, sd in zip(_MEAN, _DEVIATION, strict=True)),
     ),
 }
+# The scale of what the graph is fed.
+UNSCALED: InputScale = "-1..1"
+_ALMOST = 1e-6  # Keras 2 writes some constants in float32.
 
 
 def fold(weights: Weights, conv: Conv) -> FoldedConv:
@@ -95,6 +106,16 @@ def fold_input_scale(
     }
 
 
+def called(affine: Affine) -> str:
+    """The name of an input scale, or what it does, if it has none."""
+    for name, known in AFFINE.items():
+        pairs = zip((*affine.scale, *affine.offset), (*known.scale, *known.offset), strict=True)
+        if all(abs(a - b) <= _ALMOST * max(1, abs(b)) for a, b in pairs):
+            return name
+    scale, offset = (", ".join(f"{each:.6g}" for each in numbers) for numbers in affine)
+    return f"of pixels in -1..1, ({scale}) times as much, and ({offset}) added"
+
+
 def with_input_scale(weights: Weights, scale: InputScale) -> Weights:
     """Weights of a network that was trained on pixels of a scale, as the graph runs them.
 
@@ -109,3 +130,61 @@ def with_input_scale(weights: Weights, scale: InputScale) -> Weights:
         )
     arrays = fold_input_scale(weights.arrays, AFFINE[scale])
     return Weights(replace(model, input_scale=scale), arrays)
+
+
+def without_gamma(
+    arrays: Mapping[str, NDArray[np.float32]],
+    batch_norm: str,
+    epsilon: float = BATCH_NORM_EPSILON,
+) -> dict[str, NDArray[np.float32]]:
+    """Arrays of a convolution whose batch norm has a gamma or another epsilon, as ours has them.
+
+    ``gamma / sqrt(variance + epsilon)`` is ``f / sqrt(v + 0.001)`` with a factor ``f`` that kernel
+    and mean take. ``v`` is ``variance + epsilon - 0.001`` where that is no less than 0, so that
+    ``f`` is 1 where there is no gamma.
+
+    Args:
+        arrays: a network's, by slim name, with a ``gamma`` or without.
+        batch_norm: scope of the batch norm.
+        epsilon: the batch norm's.
+    """
+    import numpy as np
+
+    kernel = f"{batch_norm.removesuffix('BatchNorm')}weights"
+    gamma, mean, variance = (
+        f"{batch_norm}/{name}" for name in ("gamma", "moving_mean", "moving_variance")
+    )
+    theirs = arrays[variance].astype(np.float64) + epsilon
+    ours = np.maximum(theirs - BATCH_NORM_EPSILON, 0)
+    factor = np.sqrt((ours + BATCH_NORM_EPSILON) / theirs) * arrays.get(gamma, np.float32(1))
+    folded = {
+        kernel: (arrays[kernel] * factor).astype(np.float32),
+        mean: (arrays[mean] * factor).astype(np.float32),
+        variance: ours.astype(np.float32),
+    }
+    return {name: folded.get(name, array) for name, array in arrays.items() if name != gamma}
+
+
+def with_norm_before(
+    classifier: Mapping[str, NDArray[np.float32]],
+    norm: Mapping[str, NDArray[np.float32]],
+    epsilon: float,
+) -> dict[str, NDArray[np.float32]]:
+    """A classifier with the batch norm of its input inside.
+
+    Args:
+        classifier: ``weights [1, 1, in, out]`` and ``biases [out]``.
+        norm: ``moving_mean``, ``moving_variance [in]``; ``gamma`` and ``beta`` if it has them.
+        epsilon: the batch norm's.
+    """
+    import numpy as np
+
+    weights = classifier["weights"].astype(np.float64)
+    scale = norm.get("gamma", np.float32(1)) / np.sqrt(
+        norm["moving_variance"] + np.float64(epsilon)
+    )
+    offset = norm.get("beta", np.float32(0)) - norm["moving_mean"] * scale
+    return {
+        "weights": (weights * scale[:, None]).astype(np.float32),
+        "biases": (classifier["biases"] + offset @ weights[0, 0]).astype(np.float32),
+    }

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inceptioncli.architecture import Graph
+from inceptioncli.errors import WeightsError
 from inceptioncli.labels import Label, check_count, check_text, default_labels
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Version 2 has an activation, which readers of version 1 would take for softmax. What is softmax is
 # written as version 1, which they can read.
 FORMAT_VERSION = 2
+WITHOUT_TOP = "a file without the top, so without classes"
 
 T = TypeVar("T")
 _KINDS: dict[type, str] = {
@@ -43,6 +45,7 @@ class Model:
         input_scale: the pixels that the network was trained on, if that is folded into the first
             convolution: a `choices.InputScale`, or what the file that the weights come from does
             with them.
+        features_only: why there are no classes, of a file of Keras: its top is missing, or another.
         training: for a model that `inceptioncli train` made: options, counts, accuracy.
     """
 
@@ -53,6 +56,7 @@ class Model:
     source: str = ""
     source_sha256: str = ""
     input_scale: str | None = None
+    features_only: str | None = None
     training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +68,14 @@ class Model:
     def class_labels(self) -> tuple[Label, ...]:
         """One label for each class."""
         return default_labels(self.graph.classes) if self.labels is None else self.labels
+
+    def require_classes(self) -> None:
+        """Raises WeightsError for a model that gives features only, with the reason."""
+        if not self.graph.classes:
+            raise WeightsError(
+                f"{self.source} gives features only: {self.features_only or WITHOUT_TOP}; "
+                "`inceptioncli train --from` puts a classifier of your own on them"
+            )
 
     def to_metadata(self) -> dict[str, str]:
         """The model as strings: each value is JSON. Labels are always written out."""
@@ -85,6 +97,8 @@ class Model:
             fields["activation"] = self.graph.activation
         if self.input_scale is not None:
             fields["input_scale"] = self.input_scale
+        if self.features_only is not None:
+            fields["features_only"] = self.features_only
         return {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
 
     @classmethod
@@ -121,6 +135,7 @@ class Model:
             source=_of(str, fields, "source"),
             source_sha256=_of(str, fields, "source_sha256"),
             input_scale=_of(str, fields, "input_scale") if "input_scale" in fields else None,
+            features_only=_of(str, fields, "features_only") if "features_only" in fields else None,
             training=_of(dict, fields, "training") if fields.get("training") else None,
         )
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from inceptioncli.choices import nearest
 from inceptioncli.errors import WeightsError
 
-Layout = Literal["keras", "slim-checkpoint", "slim-frozen", "safetensors"]
+Layout = Literal["keras", "keras-archive", "slim-checkpoint", "slim-frozen", "safetensors"]
 
 
 class NamedWeights(NamedTuple):

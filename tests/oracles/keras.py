@@ -30,19 +30,31 @@ def random_model(
         input_shape=(image_size, image_size, 3),
     )
     rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            beta, mean, variance = layer.get_weights()
-            layer.set_weights(
-                [
-                    rng.normal(0, 0.1, beta.shape),
-                    rng.normal(0, 0.1, mean.shape),
-                    rng.uniform(0.5, 1.5, variance.shape),
-                ]
-            )
+    randomize(model, rng)
     kernel, bias = model.get_layer("predictions").get_weights()
     model.get_layer("predictions").set_weights([kernel * 20, rng.normal(0, 0.5, bias.shape)])
     return model
+
+
+def randomize(model: Any, rng: np.random.Generator) -> None:
+    """Gives batch norms random arrays, as trained ones could be; models in the model, too."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            randomize(layer, rng)
+        elif type(layer).__name__ == "BatchNormalization":
+            values = {
+                "gamma": (1, 0.3),
+                "beta": (0, 0.1),
+                "moving_mean": (0, 0.1),
+            }
+            arrays = []
+            for variable in layer.weights:
+                leaf = variable.name.rsplit("/", 1)[-1].removesuffix(":0")
+                if leaf == "moving_variance":
+                    arrays.append(rng.uniform(0.5, 1.5, variable.shape))
+                else:
+                    arrays.append(rng.normal(*values[leaf], variable.shape))
+            layer.set_weights(arrays)
 
 
 def save_published_layout(model: Any, path: Path, *, top: bool = True) -> None:

@@ -14,9 +14,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inceptioncli.architecture import Activation, Graph
+from inceptioncli.architecture import BATCH_NORM_EPSILON, Activation, Graph
 from inceptioncli.errors import WeightsError
-from inceptioncli.summary import Shape, variables
+from inceptioncli.summary import Shape, convolutions, variables
+from inceptioncli.weights.folding import UNSCALED, called, fold_input_scale, without_gamma
 from inceptioncli.weights.formats.found import GZIP_MAGIC, Found, FoundVariables, graph_of, reason
 from inceptioncli.weights.model import Model, Weights
 from inceptioncli.weights.registry import Layout
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KNOWN_LAYOUTS = (
-    "a Keras InceptionV3 .h5 or .weights.h5, a slim checkpoint, a frozen graph .pb "
+    "a Keras InceptionV3 .keras, .h5 or .weights.h5, a slim checkpoint, a frozen graph .pb "
     "(or a .tar.gz with one of the two), or a .safetensors made by inceptioncli"
 )
 
@@ -91,7 +92,11 @@ def identify(path: Path) -> Layout:
         return "slim-frozen"
     what = "an empty file" if size == 0 else "of no layout that is known here"
     if head.startswith(_ZIP_MAGIC):
-        what = "a zip archive (.keras or PyTorch?)"
+        from inceptioncli.weights.formats.keras_archive import CONFIG, WEIGHTS, is_keras_archive
+
+        if is_keras_archive(path):
+            return "keras-archive"
+        what = f"a zip archive without {CONFIG} and {WEIGHTS}, which a .keras has (PyTorch?)"
     raise WeightsError(f"{path} is {what}; expected {KNOWN_LAYOUTS}")
 
 
@@ -117,8 +122,9 @@ def read(
     """
     with _open(identify(path), path) as found:
         graph = graph_of(found, path, activation, image_size)
-        model = found.model or _default_model(graph, path, source_sha256)
-        return Weights(model, _checked_arrays(found.variables, model.graph, path))
+        model = found.model or _default_model(graph, found, path, source_sha256)
+        arrays = _checked_arrays(found.variables, model.graph, path)
+        return Weights(model, _as_ours(arrays, found, model.graph, path))
 
 
 def _open(layout: Layout, path: Path) -> AbstractContextManager[Found]:
@@ -128,6 +134,10 @@ def _open(layout: Layout, path: Path) -> AbstractContextManager[Found]:
             from inceptioncli.weights.formats.keras_h5 import open_keras
 
             return open_keras(path)
+        case "keras-archive":
+            from inceptioncli.weights.formats.keras_archive import open_keras_archive
+
+            return open_keras_archive(path)
         case "slim-checkpoint":
             from inceptioncli.weights.formats.checkpoint import open_checkpoint
 
@@ -142,12 +152,14 @@ def _open(layout: Layout, path: Path) -> AbstractContextManager[Found]:
             return open_safetensors(path)
 
 
-def _default_model(graph: Graph, path: Path, source_sha256: str) -> Model:
+def _default_model(graph: Graph, found: Found, path: Path, source_sha256: str) -> Model:
     return Model(
         graph=graph,
         label_offset=1 if graph.classes == 1001 else 0,
         source=path.name,
         source_sha256=source_sha256,
+        input_scale=None if found.input_scale is None else called(found.input_scale),
+        features_only=found.features_only,
     )
 
 
@@ -157,6 +169,11 @@ def _checked_arrays(
     import numpy as np
 
     expected = variables(graph)
+    gammas = {
+        name: expected[f"{scope}/beta"]
+        for scope in _batch_norms(graph)
+        if (name := f"{scope}/gamma") in found
+    }
     missing = [name for name in expected if name not in found]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -164,6 +181,7 @@ def _checked_arrays(
             f"{path}: variable {missing[0]}{more} is missing; "
             f"expected all {len(expected)} variables of InceptionV3"
         )
+    expected |= gammas
     for name, shape in expected.items():
         if found[name].shape != shape:
             raise WeightsError(
@@ -184,13 +202,9 @@ def _checked_arrays(
             raise WeightsError(
                 f"{path}: {_called(name, found)} is of {stored.dtype}; expected an array of floats"
             )
-        with np.errstate(over="ignore"):  # Of float64; looked for below.
+        with np.errstate(all="ignore"):  # Looked for below, with a name.
             array = np.asarray(stored, dtype=np.float32)
-        if not np.isfinite(array).all():
-            raise WeightsError(
-                f"{path}: {_called(name, found)} holds NaN or infinite values; "
-                "the file is damaged or its training diverged"
-            )
+        _check_finite(array, name, found, path)
         if name.endswith("moving_variance") and (array < 0).any():
             raise WeightsError(
                 f"{path}: {_called(name, found)} holds negative variances; the file is damaged"
@@ -209,6 +223,40 @@ def _check_memory(shapes: Mapping[str, Shape], path: Path) -> None:
     if values > max(_FREE_VALUES, _VALUES_PER_BYTE * size):
         raise WeightsError(
             f"{path}: {values:,} values in a file of {size:,} bytes; expected one that holds them"
+        )
+
+
+def _as_ours(
+    arrays: Mapping[str, NDArray[np.float32]], found: Found, graph: Graph, path: Path
+) -> Mapping[str, NDArray[np.float32]]:
+    """The arrays with all folded into them that the file's network has and ours hasn't."""
+    import numpy as np
+
+    folded = arrays
+    with np.errstate(all="ignore"):  # Looked for below, with a name.
+        for scope in _batch_norms(graph):
+            epsilon = found.epsilons.get(scope, BATCH_NORM_EPSILON)
+            if f"{scope}/gamma" in arrays or epsilon != BATCH_NORM_EPSILON:
+                folded = without_gamma(folded, scope, epsilon)
+        if found.input_scale is not None and called(found.input_scale) != UNSCALED:
+            folded = fold_input_scale(folded, found.input_scale)
+    for name, array in folded.items():
+        if array is not arrays[name]:
+            _check_finite(array, name, found.variables, path)
+    return folded
+
+
+def _batch_norms(graph: Graph) -> list[str]:
+    return [f"{conv.scope}/BatchNorm" for conv in convolutions(graph) if not conv.linear]
+
+
+def _check_finite(array: NDArray[np.float32], name: str, found: FoundVariables, path: Path) -> None:
+    import numpy as np
+
+    if not np.isfinite(array).all():
+        raise WeightsError(
+            f"{path}: {_called(name, found)} holds NaN or infinite values; "
+            "the file is damaged or its training diverged"
         )
 
 

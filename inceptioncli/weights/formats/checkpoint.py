@@ -41,7 +41,7 @@ def open_checkpoint(path: Path) -> Iterator[Found]:
             {
                 name: Variable(name, tuple(shape), partial(reader.get_tensor, name))
                 for name, shape in shapes.items()
-                if is_slim_variable(name, path)
+                if is_slim_variable(name)
             }
         )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inceptioncli.architecture import AUX_END_POINT, SCOPE, Activation, Graph
 from inceptioncli.errors import UsageError, WeightsError
 from inceptioncli.summary import Shape, convolutions
+from inceptioncli.weights.folding import Affine
 from inceptioncli.weights.model import Model
 
 if TYPE_CHECKING:
@@ -38,12 +40,18 @@ class Found(NamedTuple):
         model: the whole model, where the file has it.
         activation: of the classifier; None where the file can't tell.
         image_size: side of the input; None where the file can't tell.
+        features_only: why there are no classes, if that is so: what the file has instead.
+        epsilons: of batch norms that may have another one than ours, by scope.
+        input_scale: what pixels in [-1, 1] go through first; None where the file can't tell.
     """
 
     variables: FoundVariables
     model: Model | None = None
     activation: Activation | None = None
     image_size: int | None = None
+    features_only: str | None = None
+    epsilons: Mapping[str, float] = MappingProxyType({})
+    input_scale: Affine | None = None
 
 
 def reason(error: Exception) -> str:
@@ -68,17 +76,9 @@ _BY_CLASS = tuple(
 _AUX_CONV = re.compile(rf"{SCOPE}/{AUX_END_POINT}/Conv2d_2a_(\d)x\d/weights")
 
 
-def is_slim_variable(name: str, path: Path) -> bool:
-    """Whether a name in a file of slim's is one of the network's variables.
-
-    Raises:
-        WeightsError: it is one that the network here does not have.
-    """
-    if not name.startswith(f"{SCOPE}/"):
-        return False
-    if name.endswith("/BatchNorm/gamma"):
-        raise WeightsError(f"{path}: {name} found; InceptionV3's batch norm has no gamma here")
-    return True
+def is_slim_variable(name: str) -> bool:
+    """Whether a name in a file of slim's is one of the network's variables."""
+    return name.startswith(f"{SCOPE}/")
 
 
 def graph_of(

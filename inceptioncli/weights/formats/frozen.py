@@ -30,7 +30,7 @@ def open_frozen_graph(path: Path) -> Iterator[Found]:
         {
             name: Variable(name, constant.shape, partial(graphdef.array, constant))
             for name, constant in constants.items()
-            if is_slim_variable(name, path)
+            if is_slim_variable(name)
         }
     )
 
