@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     type=click.Choice(MODES),
     default="head",
     show_default=True,
-    help="head: the softmax layer on fixed features, in minutes; full: the whole graph.",
+    help="head: the softmax layer on fixed features, by logistic regression; full: the whole "
+    "graph, with TensorFlow.",
 )
 @click.option(
     "--from",
@@ -63,19 +64,20 @@ if TYPE_CHECKING:
 @click.option(
     "--freeze-until", metavar="END_POINT", help="Learn only beyond this end point (--mode full)."
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: 50 for head, 30 for full]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Passes over the images (--mode full).  [default: 30]",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Images in a step.",
+    help="Images in a step (--mode full).  [default: 32]",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    help="Highest of the schedule.  [default: 0.01 for head; for full 0.001 with adamw, "
-    "0.045 with rmsprop]",
+    help="Highest of the schedule (--mode full).  [default: 0.001 with adamw, 0.045 with rmsprop]",
 )
 @click.option(
     "--optimizer",
@@ -118,7 +120,7 @@ def train(
     image_size: int | None,
     freeze_until: str | None,
     epochs: int | None,
-    batch_size: int,
+    batch_size: int | None,
     learning_rate: float | None,
     optimizer: Optimizer,
     validation: float,
@@ -131,8 +133,9 @@ def train(
     """Train a model for your own classes.
 
     DATA is a folder with one folder of images per class. A folder that is named by a WordNet id
-    gets ImageNet's name for it. An interrupted run goes on with the same command. The epoch with
-    the best validation accuracy is what is kept.
+    gets ImageNet's name for it. An interrupted run goes on with the same command. What the
+    validation images are judged best with is kept: the strength of the regularisation with the
+    lowest log loss of a head, the epoch with the best accuracy of a whole graph.
 
     Exit codes: 0 trained; 2 usage, data that can't be used, or a loss that became NaN (the last
     good epoch is kept); 3 trained, but some images were skipped; 5 weights missing or wrong;
@@ -142,7 +145,7 @@ def train(
     from inceptioncli.training import data as labelled_data
     from inceptioncli.training.options import Options
 
-    training.require_tensorflow()
+    training.require(mode)
 
     options = Options(
         mode=mode,
@@ -176,16 +179,24 @@ def _report(trained: Trained, output: Path) -> ExitCode:
     """Says what came of it."""
     for skipped in trained.skipped:
         click.echo(f"skipped {printable(skipped.path)}: {skipped.message}", err=True)
-    best = trained.fitted.best
+    facts = trained.facts
+    if "strength" in facts:
+        judged = (
+            f"log loss {facts['validation_log_loss']:.4f}, "
+            f"calibration error {facts['validation_calibration_error']:.3f} "
+            f"(strength {facts['strength']:.2g}, temperature {facts['temperature']:.2f})"
+        )
+    else:
+        judged = f"best epoch {facts['best_epoch']}"
     click.echo(
-        f"{output}: validation accuracy {best.validation_accuracy:.1%} (epoch {best.number}), "
+        f"{output}: validation accuracy {facts['validation_accuracy']:.1%}, {judged}, "
         f"{len(trained.skipped)} images skipped",
         err=True,
     )
-    if trained.fitted.diverged:
+    if trained.diverged_in is not None:
         click.echo(
-            f"the loss became NaN in epoch {len(trained.fitted.history) + 1}; the best epoch "
-            "before it was kept. Lower --learning-rate",
+            f"the loss became NaN in epoch {trained.diverged_in}; the best epoch before it was "
+            "kept. Lower --learning-rate",
             err=True,
         )
         return ExitCode.USAGE

@@ -6,19 +6,20 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inceptioncli.architecture import CLASSIFIERS, Graph
+from inceptioncli.choices import Mode
 from inceptioncli.errors import OutputError, UsageError, WeightsError
 from inceptioncli.labels import Label
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.summary import variables
 from inceptioncli.training import data as labelled_data
 from inceptioncli.training.data import Example, Labelled, Skipped
-from inceptioncli.training.options import EPOCHS, LEARNING_RATES, Options
+from inceptioncli.training.options import BATCH_SIZE, EPOCHS, LEARNING_RATES, Options
 from inceptioncli.training.workspace import Workspace
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
@@ -28,20 +29,32 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from inceptioncli.training.loop import Fitted, Task
+    from inceptioncli.training.features import Features
+    from inceptioncli.training.head import Examples
 
 _logger = logging.getLogger(__name__)
 
 # Whatever shapes a run besides its options and data.
-_VERSIONED = ("inceptioncli", "keras", "tensorflow")
+_VERSIONED: dict[Mode, tuple[str, ...]] = {
+    "head": ("inceptioncli", "scikit-learn"),
+    "full": ("inceptioncli", "keras", "tensorflow"),
+}
 
 
 class Trained(NamedTuple):
-    """What came of it."""
+    """What came of it.
+
+    Attributes:
+        path: the model.
+        facts: what its metadata says of its training.
+        skipped: images that could not be used.
+        diverged_in: the epoch whose loss was no number; the best one before was kept.
+    """
 
     path: Path
-    fitted: Fitted
+    facts: Mapping[str, Any]
     skipped: tuple[Skipped, ...]
+    diverged_in: int | None = None
 
 
 def train(
@@ -69,7 +82,7 @@ def train(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    require_tensorflow()
+    require(options.mode)
     run = _Run(labelled, options, output, origin)
     try:
         # A model of this very run is there if it was killed between its last two steps.
@@ -87,16 +100,23 @@ def train(
     return trained
 
 
-def require_tensorflow() -> None:
-    """Raises UsageError where TensorFlow can't be imported; to be asked first of all."""
+def require(mode: Mode) -> None:
+    """Raises UsageError where what a mode is done with can't be imported; to be asked first."""
     try:
-        with native_stderr_hidden():
-            import keras  # noqa: F401
-            import tensorflow  # noqa: F401
+        if mode == "head":
+            import matplotlib  # noqa: F401
+            import sklearn  # noqa: F401
+        else:
+            with native_stderr_hidden():
+                import keras  # noqa: F401
+                import tensorflow  # noqa: F401
     except ImportError as error:
+        tool, packages = {
+            "head": ("a head is fitted with scikit-learn", "scikit-learn matplotlib"),
+            "full": ("--mode full is done with TensorFlow", "tensorflow"),
+        }[mode]
         raise UsageError(
-            f"training is done with TensorFlow, which can't be imported here ({error}); "
-            "`pip install tensorflow`"
+            f"{tool}, which can't be imported here ({error}); `pip install {packages}`"
         ) from error
 
 
@@ -115,10 +135,9 @@ class _Run:
             self.start = collection.load(self.chosen, offline=options.offline)
         model_crop = self.start.model.crop if self.start else 1.0
         self.crop = model_crop if options.crop is None else options.crop
-        self.epochs = options.epochs or EPOCHS[options.mode]
-        self.learning_rate = (
-            options.learning_rate or LEARNING_RATES[options.mode, options.optimizer]
-        )
+        self.epochs = options.epochs or EPOCHS
+        self.batch_size = options.batch_size or BATCH_SIZE
+        self.learning_rate = options.learning_rate or LEARNING_RATES[options.optimizer]
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -127,25 +146,29 @@ class _Run:
             **self._resolved_options(),
             "start_sha256": self.chosen.sha256 if self.chosen else None,
             "data": labelled_data.fingerprint(self.labelled),
-            "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
+            "versions": {
+                name: importlib.metadata.version(name) for name in _VERSIONED[self.options.mode]
+            },
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _resolved_options(self) -> dict[str, Any]:
-        """The options without those that say where things come from, defaults filled in."""
-        options = asdict(self.options)
+        """The mode's options without those that say where things come from, defaults filled in."""
+        options = {**asdict(self.options), "crop": self.crop}
+        if self.options.mode == "head":
+            return {name: options[name] for name in ("mode", "validation", "seed", "crop")}
         del options["offline"], options["start"]
         return {
             **options,
             "epochs": self.epochs,
+            "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
-            "crop": self.crop,
         }
 
     def head(self) -> Trained:
         """Features once, then the softmax layer."""
         from inceptioncli.engine import litert
-        from inceptioncli.training import head
+        from inceptioncli.training import head, metrics
         from inceptioncli.training.features import extract
 
         assert self.chosen is not None
@@ -165,22 +188,22 @@ class _Run:
             min_depth=self.start.model.graph.min_depth,
             aux=False,
         )
-        names = variables(graph)
-        task = head.task(
-            _stack(split.training, features.rows),
-            _stack(split.validation, features.rows),
-            classes=graph.classes,
-            epochs=self.epochs,
-            batch_size=self.options.batch_size,
-            learning_rate=self.learning_rate,
+        fitted = head.fit(
+            _stack(split.training, features),
+            _stack(split.validation, features),
             seed=self.options.seed,
-            base={name: array for name, array in self.start.arrays.items() if name in names},
         )
-        return self._fit(task, graph, usable, features.skipped, split)
+        metrics.write(self.output, fitted.path)
+        names = variables(graph)
+        base = {name: array for name, array in self.start.arrays.items() if name in names}
+        facts = self._facts(split, features.skipped, fitted.facts)
+        self._write(graph, usable.labels, {**base, **fitted.arrays}, facts)
+        return Trained(self.output, facts, features.skipped)
 
     def full(self) -> Trained:
         """The whole graph."""
         from inceptioncli.training import full
+        from inceptioncli.training.loop import fit
 
         graph = self._full_graph()
         base = graph.end_points[: graph.end_points.index("Mixed_7c") + 1]
@@ -198,14 +221,31 @@ class _Run:
             split.validation,
             start=self._start_arrays(usable.labels),
             epochs=self.epochs,
-            batch_size=self.options.batch_size,
+            batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             optimizer=self.options.optimizer,
             freeze_until=self.options.freeze_until,
             crop=self.crop,
             seed=self.options.seed,
         )
-        return self._fit(task, graph, usable, skipped, split)
+        fitted = fit(
+            task,
+            epochs=self.epochs,
+            workspace=self.workspace,
+            # An image that has become unreadable since changes the split.
+            identity=hashlib.sha256(
+                repr((self.identity, split)).encode("utf-8", "replace")
+            ).hexdigest(),
+            output=self.output,
+        )
+        best = {
+            "validation_accuracy": fitted.best.validation_accuracy,
+            "best_epoch": fitted.best.epoch,
+        }
+        facts = self._facts(split, skipped, best)
+        self._write(graph, usable.labels, fitted.arrays, facts)
+        diverged_in = len(fitted.history) + 1 if fitted.diverged else None
+        return Trained(self.output, facts, skipped, diverged_in)
 
     def _full_graph(self) -> Graph:
         classes = len(self.labelled.labels)
@@ -247,63 +287,51 @@ class _Run:
     def _split(self, skipped: Sequence[Skipped]) -> tuple[Labelled, labelled_data.Split]:
         usable = labelled_data.without_unusable(self.labelled, skipped, self.origin)
         split = labelled_data.split(usable, self.options.validation, self.options.seed, self.origin)
-        return usable, split
-
-    def _fit(
-        self,
-        task: Task,
-        graph: Graph,
-        usable: Labelled,
-        skipped: tuple[Skipped, ...],
-        split: labelled_data.Split,
-    ) -> Trained:
-        from inceptioncli.training.loop import fit
-
         _logger.info(
             "%d classes, %d images to learn from, %d to validate on",
             len(usable.labels),
             len(split.training),
             len(split.validation),
         )
-        fitted = fit(
-            task,
-            epochs=self.epochs,
-            workspace=self.workspace,
-            # An image that has become unreadable since changes the split.
-            identity=hashlib.sha256(
-                repr((self.identity, split)).encode("utf-8", "replace")
-            ).hexdigest(),
-            output=self.output,
-        )
-        model = Model(
-            graph=graph,
-            labels=usable.labels,
-            crop=self.crop,
-            source=f"inceptioncli train --mode {self.options.mode}",
-            source_sha256=self.chosen.sha256 if self.chosen else "",
-            training=self._provenance(fitted, split, skipped),
-        )
-        write_safetensors(self.output, Weights(model, fitted.arrays))
-        return Trained(self.output, fitted, skipped)
+        return usable, split
 
-    def _provenance(
-        self, fitted: Fitted, split: labelled_data.Split, skipped: tuple[Skipped, ...]
+    def _facts(
+        self, split: labelled_data.Split, skipped: Sequence[Skipped], fitted: Mapping[str, Any]
     ) -> dict[str, Any]:
+        """What the model's metadata say of its training; ``fitted`` is the mode's own part."""
         return {
             "version": importlib.metadata.version("inceptioncli"),
             "options": self._resolved_options(),
             "training_images": len(split.training),
             "validation_images": len(split.validation),
             "skipped_images": len(skipped),
-            "validation_accuracy": fitted.best.validation_accuracy,
-            "best_epoch": fitted.best.number,
+            **fitted,
         }
 
+    def _write(
+        self,
+        graph: Graph,
+        labels: tuple[Label, ...],
+        arrays: Mapping[str, NDArray[np.float32]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        model = Model(
+            graph=graph,
+            labels=labels,
+            crop=self.crop,
+            source=f"inceptioncli train --mode {self.options.mode}",
+            source_sha256=self.chosen.sha256 if self.chosen else "",
+            training=facts,
+        )
+        write_safetensors(self.output, Weights(model, arrays))
 
-def _stack(
-    examples: Sequence[Example], rows: dict[str, NDArray[np.float32]]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+
+def _stack(examples: Sequence[Example], features: Features) -> Examples:
     import numpy as np
 
-    features = np.stack([rows[example.path] for example in examples])
-    return features, np.array([example.class_index for example in examples])
+    from inceptioncli.training.head import Examples
+
+    return Examples(
+        np.stack([features.rows[example.path] for example in examples]),
+        np.array([example.class_index for example in examples]),
+    )

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from inceptioncli.errors import DataError, DivergedError, ForeignOutputError
 from inceptioncli.noise import native_stderr_hidden
 from inceptioncli.terminal import printable
-from inceptioncli.training.metrics import Epoch, write_csv, write_curve
+from inceptioncli.training import metrics
+from inceptioncli.training.metrics import Epoch
 from inceptioncli.training.workspace import Workspace
 from inceptioncli.weights.formats.own import write_arrays
 
@@ -96,8 +97,7 @@ def fit(task: Task, *, epochs: int, workspace: Workspace, identity: str, output:
         if _best(history) == epoch:
             write_arrays(workspace.best, task.export())
         _save(task.model, workspace.checkpoint, identity, history)
-        write_csv(output.with_suffix(".metrics.csv"), history)
-        write_curve(output.with_suffix(".curve.png"), history)
+        metrics.write(output, history)
         _logger.info("%s", _progress_line(epoch, epochs))
     if not history:
         raise DivergedError(
@@ -170,9 +170,9 @@ def _last(logs: Mapping[str, list[float]], name: str) -> float:
 
 
 def _progress_line(epoch: Epoch, epochs: int) -> str:
-    left = (epochs - epoch.number) * epoch.seconds
+    left = (epochs - epoch.epoch) * epoch.seconds
     return (
-        f"epoch {epoch.number}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.1%}  "
+        f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.1%}  "
         f"validation loss {epoch.validation_loss:.4f}  "
         f"validation accuracy {epoch.validation_accuracy:.1%}  "
         f"{int(left // 60)}:{int(left % 60):02} left"

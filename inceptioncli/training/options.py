@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from inceptioncli.choices import Mode, Optimizer
 from inceptioncli.errors import UsageError
 
-EPOCHS: dict[Mode, int] = {"head": 50, "full": 30}
-LEARNING_RATES: dict[tuple[Mode, Optimizer], float] = {
-    ("head", "adamw"): 0.01,
-    ("full", "adamw"): 0.001,
-    ("full", "rmsprop"): 0.045,  # the paper's
-}
+EPOCHS = 30
+BATCH_SIZE = 32
+LEARNING_RATES: dict[Optimizer, float] = {"adamw": 0.001, "rmsprop": 0.045}  # the paper's
 LARGEST_SEED = 2**32 - 1
 
 
@@ -23,12 +20,12 @@ class Options:
     Attributes:
         mode: ``head`` fits the softmax layer on PreLogits, ``full`` the whole graph.
         start: weights to start from, a name or a path; None for random ones (``full`` only).
-        optimizer: of ``full``; ``head`` takes AdamW.
+        optimizer: of ``full``, as are the next three.
         epochs: passes over the training images.
         batch_size: images in a step.
         learning_rate: the highest of the schedule.
         validation: fraction of each class to measure on, in (0, 1).
-        seed: of split, order, initialisation and augmentation; 0 to 2**32 - 1.
+        seed: of split and folds, order, initialisation and augmentation; 0 to 2**32 - 1.
         depth_multiplier: of ``full`` from random weights.
         image_size: of ``full`` from random weights.
         freeze_until: end point up to which nothing learns (``full``).
@@ -43,7 +40,7 @@ class Options:
     start: str | None = "imagenet"
     optimizer: Optimizer = "adamw"
     epochs: int | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     learning_rate: float | None = None
     validation: float = 0.1
     seed: int = 0
@@ -63,13 +60,15 @@ class Options:
         if self.mode == "full":
             return
         for name, value in (
+            ("epochs", self.epochs),
+            ("batch-size", self.batch_size),
+            ("learning-rate", self.learning_rate),
             ("freeze-until", self.freeze_until),
             ("depth-multiplier", self.depth_multiplier),
             ("image-size", self.image_size),
+            ("optimizer", self.optimizer if self.optimizer != "adamw" else None),
         ):
             if value is not None:
                 raise UsageError(f"--{name} goes with --mode full; the head alone has none")
         if self.start is None:
             raise UsageError("--from none goes with --mode full; a head needs features")
-        if self.optimizer != "adamw":
-            raise UsageError("--optimizer goes with --mode full; the head takes adamw")

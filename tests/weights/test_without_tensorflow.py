@@ -65,7 +65,10 @@ def test_a_checkpoint_says_what_to_do(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["train", "nowhere", "-o", "x.safetensors"], "training is done with TensorFlow"),
+        (
+            ["train", "nowhere", "-o", "x.safetensors", "--mode", "full"],
+            "--mode full is done with TensorFlow",
+        ),
         (["classify", "-w", "demo", "--device", "gpu", "x.jpg"], "a GPU is run with TensorFlow"),
     ],
 )
