@@ -231,7 +231,7 @@ def test_pickled_it_knows_what_its_file_can_not_tell(pictures: Path, tmp_path: P
     again = pickle.loads(pickle.dumps(first))
     assert again.ready.model.graph == graph
     assert list(again.classify(pictures)) == list(first.classify(pictures))
-    with pytest.raises(UsageError, match="image size 12 is too small"):
+    with pytest.raises(UsageError, match="image size 12; expected"):
         inceptioncli.load(path, image_size=12)
 
 

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from multiprocessing import connection, resource_tracker, util
 from typing import Any
 
-from inceptioncli.errors import InceptionError
+from inceptioncli.errors import ImageError, InceptionError
 from inceptioncli.images.source import Source, Unusable
 from inceptioncli.pipeline.job import Job, manner
 from inceptioncli.pipeline.worker import DEEPEST, Answer, work
@@ -86,7 +86,8 @@ class Pool:
         job = Job(source, task, timeout)
         if isinstance(source.locator, Unusable) and job.begin():
             # There is nothing to be done, and its name may be too long for a pipe.
-            job.hear(Answer(source.locator.failure))
+            error = ImageError(*source.locator.failure, source.stamp())
+            job.hear(Answer(source.failed(error)))
             return job.future
         with self._lock:
             if self._error is not None:

@@ -75,7 +75,7 @@ def refused(path: Path, message: str) -> None:
         ("training", '"x"', "training is 'x'; expected an object"),
         ("training", DEEP, "training is no JSON that can be read: maximum recursion"),
         ("inceptioncli", '"1"', "inceptioncli is '1'; expected a whole number"),
-        ("inceptioncli", "2", "written by a newer inceptioncli"),
+        ("inceptioncli", "99", "written by a newer inceptioncli"),
         ("classes", "{}", r"classes is {}; expected a list"),
         ("classes", '["a"]', "a class is 'a'; expected"),
         ("classes", '[{"id": 7, "label": "a"}]', r"a class is {'id': 7, 'label': 'a'}; expected"),
@@ -156,7 +156,7 @@ def test_a_few_bytes_do_not_stand_for_a_huge_network(tmp_path: Path) -> None:
         for name, shape in (("kernel:0", (72, 10**8)), ("bias:0", (10**8,))):
             del file[f"predictions/predictions/{name}"]
             file.create_dataset(f"predictions/predictions/{name}", shape, "f4")
-    refused(path, "kernel:0 was not written to its end")
+    refused(path, r"(kernel|bias):0 was not written to its end")
 
 
 def test_a_graph_with_a_million_sides(tmp_path: Path) -> None:
