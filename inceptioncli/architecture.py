@@ -178,25 +178,17 @@ AUX: tuple[Conv | Pool, ...] = (
 )
 # The mean over the whole feature map, as slim has it with ``global_pool=True``, and Keras. slim's
 # default, 8x8, is the same up to 330 pixels; beyond them it leaves more than one position.
-_WHOLE_MAP = (1 << 16, 1 << 16)
-TOP_POOL = Pool("AvgPool_1a_{}x{}", "avg", _WHOLE_MAP, 1, "VALID")
+TOP_POOL = Pool("AvgPool_1a_{}x{}", "avg", (1 << 16, 1 << 16), 1, "VALID")
 # Scopes of what depends on the classes: the last convolutions of both heads.
 CLASSIFIERS = (f"{SCOPE}/Logits/Conv2d_1c_1x1/", f"{SCOPE}/{AUX_END_POINT}/Conv2d_2b_1x1/")
 TOP_CONV = Conv("Conv2d_1c_1x1", 0, (1, 1), linear=True)
 
 
-class ImageSizes(NamedTuple):
-    """The smallest and the largest image side."""
-
-    smallest: int
-    largest: int
-
-
-# Below the smallest no feature map is left. The largest is ours: one image takes up to 2 GB and 50
-# times as long as one of 299.
-IMAGE_SIZES = ImageSizes(75, 2048)
+# The smallest and the largest image side. Below the smallest no feature map is left. The largest is
+# ours: one image takes up to 2 GB and 50 times as long as one of 299.
+IMAGE_SIZES = (75, 2048)
 # The aux head leaves one position as long as its pool leaves no more than 5x5.
-AUX_IMAGE_SIZES = ImageSizes(107, 346)
+AUX_IMAGE_SIZES = (107, 346)
 
 
 @dataclass(frozen=True)
@@ -222,8 +214,7 @@ class Graph:
     def __post_init__(self) -> None:
         if not 0 < self.depth_multiplier < 1000:
             raise UsageError(
-                f"depth multiplier {self.depth_multiplier} is not greater than 0 (and below 1000); "
-                "1.0 is the published network"
+                f"depth multiplier {self.depth_multiplier} is not greater than 0 (and below 1000)"
             )
         if self.classes < 0:
             raise UsageError(f"{self.classes} classes; expected 0 (features only) or more")
@@ -233,19 +224,15 @@ class Graph:
             raise UsageError(f"activation {self.activation!r}; expected {' or '.join(ACTIVATIONS)}")
         if self.classes == 1 and self.activation == "softmax":
             raise UsageError(
-                "1 class, and a softmax of one output is 1 for every picture; expected 2 classes "
-                "or more, or sigmoid"
+                "1 class, and a softmax of one output is 1 for every picture; expected sigmoid"
             )
         if self.classes == 0 and self.aux:
             object.__setattr__(self, "aux", False)
-        sizes = AUX_IMAGE_SIZES if self.aux else IMAGE_SIZES
-        if not sizes.smallest <= self.image_size <= sizes.largest:
-            with_or_without = "with" if self.aux else "without"
-            other = "; without it {} to {}".format(*IMAGE_SIZES) if self.aux else ""
-            raise UsageError(
-                f"image size {self.image_size}; expected {sizes.smallest} to {sizes.largest} "
-                f"{with_or_without} the aux head{other}"
-            )
+        smallest, largest = AUX_IMAGE_SIZES if self.aux else IMAGE_SIZES
+        if not smallest <= self.image_size <= largest:
+            found = f"image size {self.image_size}; expected {smallest} to {largest}"
+            other = "with the aux head; without it {} to {}".format(*IMAGE_SIZES)
+            raise UsageError(f"{found} {other if self.aux else 'without the aux head'}")
 
     def depth(self, filters: int) -> int:
         """slim's ``depth(d)``: filters after the depth multiplier."""

@@ -18,7 +18,7 @@ from inceptioncli.labels import Label, check_count, read_labels
 from inceptioncli.pipeline import Pipeline, layout
 from inceptioncli.pipeline.layout import Layout
 from inceptioncli.products.features import features_of, stacked
-from inceptioncli.products.predictions import predictions_of
+from inceptioncli.products.predictions import Predictions, predictions_of
 from inceptioncli.records import Record
 from inceptioncli.runs import stores
 from inceptioncli.runs.run import Run
@@ -148,7 +148,7 @@ class Classifier:
                 image.
             WeightsError: the weights have no classifier, or give probabilities that are no numbers.
         """
-        predictions = predictions_of(self.ready.model, self.labels, top_k, threshold)
+        predictions = self._predictions(top_k, threshold)
         pipeline = self._pipeline(self.layout(workers))
         records = pipeline.records(given_inputs(images), (predictions,), ticks=False)
         return (record for record in records if record is not None)
@@ -219,10 +219,9 @@ class Classifier:
             OutputError: the output can't be written.
             ForeignOutputError: the output belongs to another run, or another process is writing it.
         """
-        model = self.ready.model
         inputs = images if isinstance(images, Inputs) else given_inputs(images)
-        predictions = predictions_of(model, self.labels, top_k, threshold)
-        features = features_of(model.graph, dump)
+        predictions = self._predictions(top_k, threshold)
+        features = features_of(self.ready.model.graph, dump)
         in_files = output is not None or dump_dir is not None
         pipeline = self._batch_pipeline(inputs, batch, in_files=in_files)
         kept = stores.open_predictions(
@@ -303,6 +302,10 @@ class Classifier:
     @property
     def _decoding(self) -> Decoding:
         return Decoding(self.ready.model.graph.image_size, self.crop, self.exact_decode)
+
+    def _predictions(self, top_k: int, threshold: float) -> Predictions:
+        given = self.ready.weights.given
+        return predictions_of(self.ready.model, self.labels, top_k, threshold, given=given)
 
     def _provenance(self) -> dict[str, Any]:
         return stores.provenance(self.ready, self._decoding, self.labels)

@@ -127,7 +127,7 @@ graph_options = collected(
         default=DEFAULT,
         show_default=True,
         help="Weights by name (see `inceptioncli weights list`), or a weight file: Keras "
-        ".h5, slim checkpoint, frozen .pb, or .safetensors.",
+        ".h5, .weights.h5 or .keras, slim checkpoint, frozen .pb, or .safetensors.",
     ),
     click.option(
         "--labels",

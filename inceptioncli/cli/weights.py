@@ -181,7 +181,7 @@ def convert(
     chosen = choose(source, activation=activation, image_size=image_size)
     content = load(chosen, offline=offline)
     if input_scale is not None:
-        content = with_input_scale(content, input_scale)
+        content = with_input_scale(content, input_scale, source)
     if labels is not None:
         given = read_labels(labels)
         check_count(given, content.model.graph.classes, str(labels))

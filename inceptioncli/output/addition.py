@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from inceptioncli.errors import ForeignOutputError, OutputError
 from inceptioncli.files import beside, cannot_write, flush, remove, remove_orphans
+from inceptioncli.labels import counted
 from inceptioncli.output import note as notes
 from inceptioncli.output.base import is_due
 from inceptioncli.output.ledger import Ledger
@@ -117,10 +118,10 @@ class Addition:
             raise cannot_write(self._place.folder, error) from error
         self._added()
         _logger.info(
-            "%s: %s added for %d images",
+            "%s: %s added for %s",
             printable(str(self._place.output)),
             ", ".join(self.names),
-            self._rows,
+            counted(self._rows, "image", "images"),
         )
 
     def __enter__(self) -> Addition:
@@ -206,7 +207,8 @@ class Addition:
     def _refused(self, name: str, why: str) -> ForeignOutputError:
         return ForeignOutputError(
             f"{name} has a row in {self._place.output} and {why}; {', '.join(self.names)} can be "
-            "added only while every picture is as it was; bring it back, or choose another -o"
+            "added only while every picture is as it was; bring it back, do what has changed again "
+            "(--retry-changed, without them), or choose another -o"
         )
 
 

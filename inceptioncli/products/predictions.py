@@ -22,7 +22,7 @@ class Predictions(NamedTuple):
         labels: one for each class.
         top_k: so many at most, 1 or more.
         threshold: lowest probability, in [0, 1].
-        source: where the weights come from, for messages.
+        source: the weights as the user named them, for messages.
     """
 
     labels: tuple[Label, ...]
@@ -67,9 +67,14 @@ class Predictions(NamedTuple):
 
 
 def predictions_of(
-    model: Model, labels: tuple[Label, ...], top_k: int = 5, threshold: float = 0.0
+    model: Model,
+    labels: tuple[Label, ...],
+    top_k: int = 5,
+    threshold: float = 0.0,
+    *,
+    given: str,
 ) -> Predictions:
-    """The predictions of a model, with a label for each class.
+    """The predictions of a model, with a label for each class; ``given``, its weights' name.
 
     Raises:
         UsageError: ``top_k`` below 1, or a threshold outside of [0, 1].
@@ -79,5 +84,5 @@ def predictions_of(
         raise UsageError(f"top-k {top_k} is not 1 or more")
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold {threshold} is not in [0, 1]")
-    model.require_classes()
-    return Predictions(labels, top_k, threshold, model.source)
+    model.require_classes(given)
+    return Predictions(labels, top_k, threshold, given)

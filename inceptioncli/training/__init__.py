@@ -21,6 +21,7 @@ from inceptioncli.training import data as labelled_data
 from inceptioncli.training.data import Example, Labelled, Skipped
 from inceptioncli.training.options import BATCH_SIZE, EPOCHS, LEARNING_RATES, Options
 from inceptioncli.training.workspace import Workspace
+from inceptioncli.version import RESULTS_VERSION, __version__
 from inceptioncli.weights import collection
 from inceptioncli.weights.formats.own import write_safetensors
 from inceptioncli.weights.model import Model, Weights
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# Whatever shapes a run besides its options and data.
-_VERSIONED: dict[Mode, tuple[str, ...]] = {
-    "head": ("inceptioncli", "scikit-learn"),
-    "full": ("inceptioncli", "keras", "tensorflow"),
+# Libraries that shape what comes out.
+_FITTED_WITH: dict[Mode, tuple[str, ...]] = {
+    "head": ("scikit-learn",),
+    "full": ("keras", "tensorflow"),
 }
 
 
@@ -146,8 +147,9 @@ class _Run:
             **self._resolved_options(),
             "start_sha256": self.chosen.sha256 if self.chosen else None,
             "data": labelled_data.fingerprint(self.labelled),
+            "results_version": RESULTS_VERSION,
             "versions": {
-                name: importlib.metadata.version(name) for name in _VERSIONED[self.options.mode]
+                name: importlib.metadata.version(name) for name in _FITTED_WITH[self.options.mode]
             },
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -300,7 +302,7 @@ class _Run:
     ) -> dict[str, Any]:
         """What the model's metadata say of its training; ``fitted`` is the mode's own part."""
         return {
-            "version": importlib.metadata.version("inceptioncli"),
+            "version": __version__,
             "options": self._resolved_options(),
             "training_images": len(split.training),
             "validation_images": len(split.validation),
@@ -321,6 +323,7 @@ class _Run:
             crop=self.crop,
             source=f"inceptioncli train --mode {self.options.mode}",
             source_sha256=self.chosen.sha256 if self.chosen else "",
+            input_scale=self.start.model.input_scale if self.start else None,  # in its arrays
             training=facts,
         )
         write_safetensors(self.output, Weights(model, arrays))

@@ -172,7 +172,7 @@ def load(chosen: Chosen, *, offline: bool = False) -> Weights:
     if changed:
         raise WeightsError(f"{path}: changed while it was read; try again")
     if chosen.for_classes:
-        weights.model.require_classes()
+        weights.model.require_classes(chosen.given)
     return weights
 
 

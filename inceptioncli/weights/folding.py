@@ -116,8 +116,10 @@ def called(affine: Affine) -> str:
     return f"of pixels in -1..1, ({scale}) times as much, and ({offset}) added"
 
 
-def with_input_scale(weights: Weights, scale: InputScale) -> Weights:
+def with_input_scale(weights: Weights, scale: InputScale, given: str) -> Weights:
     """Weights of a network that was trained on pixels of a scale, as the graph runs them.
+
+    ``given`` is the weights' name, for messages.
 
     Raises:
         UsageError: a scale is folded in already.
@@ -125,7 +127,7 @@ def with_input_scale(weights: Weights, scale: InputScale) -> Weights:
     model = weights.model
     if model.input_scale is not None:
         raise UsageError(
-            f"{model.source}: its pixels' scale ({model.input_scale}) is folded in already; "
+            f"{given}: its pixels' scale ({model.input_scale}) is folded in already; "
             "leave --input-scale out"
         )
     arrays = fold_input_scale(weights.arrays, AFFINE[scale])

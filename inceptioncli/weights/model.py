@@ -69,11 +69,11 @@ class Model:
         """One label for each class."""
         return default_labels(self.graph.classes) if self.labels is None else self.labels
 
-    def require_classes(self) -> None:
-        """Raises WeightsError for a model that gives features only, with the reason."""
+    def require_classes(self, given: str) -> None:
+        """Raises WeightsError for a model that gives features only; ``given``, the user's name."""
         if not self.graph.classes:
             raise WeightsError(
-                f"{self.source} gives features only: {self.features_only or WITHOUT_TOP}; "
+                f"{given} gives features only: {self.features_only or WITHOUT_TOP}; "
                 "`inceptioncli train --from` puts a classifier of your own on them"
             )
 

@@ -190,8 +190,9 @@ def test_content_that_only_the_parent_has() -> None:
 def test_what_is_known_to_be_a_failure_needs_no_worker() -> None:
     failure = Failure("not_found", "no")
     with Pool(jobs.start_badly, 1) as pool:
-        sources = [Source("x" * 10_000_000, Unusable(failure)) for _ in range(100)]
-        assert [answer for _, answer in ordered(pool, sources)] == [failure] * 100
+        source = Source("x" * 10_000_000, Unusable(failure))
+        expected = [Record(source.path, failure=failure)] * 100
+        assert [answer for _, answer in ordered(pool, [source] * 100)] == expected
 
 
 def test_a_slow_source_holds_up_no_answers() -> None:

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
+from inceptioncli import training
 from inceptioncli.architecture import ACTIVATIONS, CLASSIFIERS
 from inceptioncli.labels import default_labels
 from inceptioncli.training import _Run
@@ -299,6 +300,33 @@ def test_outputs_that_are_in_the_way(
     assert nowhere.returncode == 6
     missing = train(run, tmp_path / "nowhere", tmp_path / "m.safetensors")
     assert missing.returncode == 2
+
+
+def test_a_scale_that_is_folded_in_stays_said(
+    run: Run, renders: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    scaled, path = tmp_path / "scaled.safetensors", tmp_path / "m.safetensors"
+    fold = ["--input-scale", "0..1"]
+    assert run("weights", "convert", tiny_weights, scaled, *fold).returncode == 0
+    assert run("train", renders, "-o", path, "--from", scaled).returncode == 0
+    assert formats.read(path).model.input_scale == "0..1"
+    again = run("weights", "convert", path, tmp_path / "x.safetensors", *fold)
+    assert (again.returncode, f"{path}: its pixels' scale" in again.stderr) == (2, True)
+
+
+def test_another_version_of_the_program_goes_on(
+    renders: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def identity() -> str:
+        labelled = Labelled(default_labels(4), ())
+        options = Options(mode="head", start=str(tiny_weights))
+        return _Run(labelled, options, tmp_path / "o", "data").identity
+
+    before = identity()
+    monkeypatch.setattr(training, "__version__", "9.9.9")
+    assert identity() == before
+    monkeypatch.setattr(training, "RESULTS_VERSION", training.RESULTS_VERSION + 1)
+    assert identity() != before
 
 
 def test_a_sigmoids_classifier_is_no_start_for_a_softmax(tmp_path: Path) -> None:

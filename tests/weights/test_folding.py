@@ -56,15 +56,15 @@ def test_every_end_point_is_that_of_the_scaled_pixels(tmp_path: Path) -> None:
 def test_it_is_told_in_the_file_and_done_once(tmp_path: Path) -> None:
     weights = random_weights(SMALL_GRAPH, source="mine.h5")
     path = tmp_path / "model.safetensors"
-    write_safetensors(path, with_input_scale(weights, "imagenet"))
+    write_safetensors(path, with_input_scale(weights, "imagenet", "w"))
     with safe_open(path, "numpy") as file:
         metadata = {name: json.loads(value) for name, value in file.metadata().items()}
     # The arrays are what any version runs.
     assert (metadata["inceptioncli"], metadata["input_scale"]) == (1, "imagenet")
     back = formats.read(path)
     assert back.model.input_scale == "imagenet"
-    with pytest.raises(UsageError, match=r"mine\.h5: its pixels' scale \(imagenet\) is folded"):
-        with_input_scale(back, "0..1")
+    with pytest.raises(UsageError, match=r"again\.h5: its pixels' scale \(imagenet\) is folded"):
+        with_input_scale(back, "0..1", "again.h5")
     write_safetensors(path, weights)
     with safe_open(path, "numpy") as file:
         assert "input_scale" not in file.metadata()
@@ -112,7 +112,7 @@ def test_converted_networks_equal_keras_fed_as_it_was_trained(
     model.save_weights(path)
     theirs = model.predict(images, verbose=0)
     weights = formats.read(path, image_size=75)
-    folded = with_input_scale(weights, scale)
+    folded = with_input_scale(weights, scale, "w")
     ours = end_points(folded, IMAGES, tmp_path / "ours.tflite")["Predictions"]
     assert np.abs(ours - theirs).max() < 1e-5
     if scale != "-1..1":

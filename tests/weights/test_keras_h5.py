@@ -143,7 +143,7 @@ def test_more_dense_layers_without_a_description(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match=r"model\.h5 gives features only: 2 dense layers \(dense"
     ):
-        weights.model.require_classes()
+        weights.model.require_classes("model.h5")
 
 
 # Archives

@@ -128,8 +128,9 @@ def _inferred(
     told = found.activation or activation
     if classes == 1 and told is None:
         raise WeightsError(
-            f"{path}: one output, and the file can't tell what becomes of it; pass --activation "
-            "sigmoid if it is a sigmoid (`inceptioncli weights convert` keeps that in a file)"
+            f"{path}: one output, and the file can't tell what becomes of it; if it is a "
+            "sigmoid, `inceptioncli weights convert --activation sigmoid` makes a file that says "
+            "so (`classify` and `features` take the option too)"
         )
     size = found.image_size or image_size or 299
     filters = [
