@@ -237,7 +237,8 @@ def test_the_cache_may_be_deleted_in_the_middle_of_a_run(
     assert (process.returncode, told) == (0, b"")
     assert first[0].startswith(b'{"path": ')
     assert set(rest.splitlines(keepends=True)) == set(first)
-    assert list((own_cache / "compiled").glob("*.packed"))
+    # Of two workers one may have done all there was before the other has packed the weights.
+    assert list((own_cache / "compiled").glob("*.packed" if workers == 1 else "*.tflite"))
 
 
 def is_worker(process: psutil.Process) -> bool:
