@@ -6,12 +6,15 @@ It is ``run.json`` in a folder, and ``<file>.run.json`` beside a file.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from inceptioncli.errors import ForeignOutputError, OutputError
 from inceptioncli.files import replacing
+
+_Check = Callable[[Any], bool]
 
 NAME = "run.json"
 # What may differ between a run and its continuation: a moved weight file is the same weights, and
@@ -35,17 +38,17 @@ def read(path: Path) -> dict[str, Any] | None:
     """
     try:
         note = json.loads(path.read_bytes())
-        if isinstance(note["committed"], dict) and isinstance(note["status"], str):
+        if _is_object(note, _FIELDS, _ALWAYS):
             return dict(note)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):
         pass
     raise ForeignOutputError(
-        f"{path} is in the way: it was not written by inceptioncli, or is damaged; remove it, or "
-        "choose another -o"
+        f"{path} is in the way: it was not written by inceptioncli, or is damaged; --overwrite "
+        "replaces it, or choose another -o"
     )
 
 
@@ -110,6 +113,61 @@ def check_same_folder(path: Path, theirs: str | None, ours: str | None) -> None:
             f"here they would be to {ours}; continue it there, or give --overwrite to start anew, "
             "or another -o"
         )
+
+
+def _is_object(value: Any, fields: Mapping[str, _Check], always: Iterable[str] = ()) -> bool:
+    """Whether it has some fields, and of those that it may have none is of another kind."""
+    return (
+        isinstance(value, dict)
+        and {*always} <= {*value}
+        and all(is_sound(value[name]) for name, is_sound in fields.items() if name in value)
+    )
+
+
+def _is_path(value: Any) -> bool:
+    # What the system takes for no path at all is a ValueError here.
+    return isinstance(value, str) and b"\0" not in os.fsencode(value)
+
+
+def _is_name(value: Any) -> bool:
+    return _is_path(value) and Path(value).name == value
+
+
+def _one_of(*kinds: type) -> _Check:
+    return lambda value: type(value) in kinds  # A bool is no int.
+
+
+def _list_of(is_sound: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and all(map(is_sound, value))
+
+
+def _lengths_of(is_sound: _Check) -> _Check:
+    return lambda value: (
+        isinstance(value, dict)
+        and all(map(is_sound, value))
+        and all(type(length) is int and length >= 0 for length in value.values())
+    )
+
+
+# What is read of a note, and of what kind it is. All else is only compared.
+_FIELDS: Mapping[str, _Check] = {
+    "output": _is_name,
+    "engine": _one_of(str),
+    "options": lambda value: _is_object(value, _OPTIONS),
+    "working_folder": _one_of(str, type(None)),
+    "status": _one_of(str),
+    "counts": lambda value: _is_object(value, {"ok": _one_of(int)}, ["ok"]),
+    "committed": _lengths_of(_is_path),
+    "renaming": _one_of(bool),
+    "replaced": _list_of(_is_path),
+    "adding": _lengths_of(_is_name),
+}
+_OPTIONS: Mapping[str, _Check] = {
+    "command": _one_of(str),
+    "dump_dir": _one_of(str, type(None)),
+    "end_points": _list_of(_is_name),
+}
+_ALWAYS = ("status", "counts", "committed", "renaming")
 
 
 def _short(value: Any) -> str:

@@ -61,13 +61,21 @@ class Place:
                 )
             yield
 
-    def read_note(self) -> dict[str, Any] | None:
-        """The output's note, by its old name too; errors as of `note.read`."""
-        if self.table is None:
-            return None if self._misnamed() else notes.read(self.note)
-        return notes.read(self.note) or (
-            notes.read(self._shared) if self._misnamed() == self.table else None
-        )
+    def read_note(self, *, any_will_do: bool = False) -> dict[str, Any] | None:
+        """The output's note, by its old name too; errors as of `note.read`.
+
+        Where ``any_will_do``, as one that is to be replaced does, it is None in place of an error.
+        """
+        try:
+            if self.table is None:
+                return None if self._misnamed() else notes.read(self.note)
+            return notes.read(self.note) or (
+                notes.read(self._shared) if self._misnamed() == self.table else None
+            )
+        except InceptionError:
+            if any_will_do:
+                return None
+            raise
 
     def rename_old_note(self) -> None:
         """Gives a note of the old naming its new name, before ours is written.
@@ -149,10 +157,8 @@ def note_of(output: Path) -> dict[str, Any] | None:
     """
     output = output.resolve()
     table = None if output.is_dir() else output.name
-    try:
-        return Place(output if table is None else output.parent, table, ()).read_note()
-    except InceptionError:
-        return None
+    place = Place(output if table is None else output.parent, table, ())
+    return place.read_note(any_will_do=True)
 
 
 def _has_content(file: Path) -> bool:

@@ -180,7 +180,7 @@ class Store:
         return (*self._records, *self._arrays)
 
     def _open(self, overwrite: bool, again: bool) -> None:
-        found = [place.read_note() for place in self._places]
+        found = [place.read_note(any_will_do=overwrite) for place in self._places]
         if not overwrite:
             for place, note in zip(self._places, found, strict=True):
                 place.check_ours(note, self._fingerprint)

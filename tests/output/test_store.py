@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -400,3 +400,67 @@ def test_an_interrupt_in_the_middle_of_a_record(
         pytest.fail("no interrupt")
     assert (tmp_path / "index.jsonl").read_text(encoding="utf-8").count("\n") == 1
     assert np.load(tmp_path / "A.npy").shape == np.load(tmp_path / "B.npy").shape == (1, 2)
+
+
+ODD = (3, -1, "x", None, [], {}, [3], {"x": "y"}, "a/b.npy", {"\0": 1}, {"../A.npy": 1})
+REMOVED = object()
+FIELDS: tuple[tuple[str, ...], ...] = (
+    *((name,) for name in ("output", "engine", "options", "working_folder", "results_version")),
+    *((name,) for name in ("status", "counts", "committed", "renaming", "replaced", "adding")),
+    *(("options", name) for name in ("command", "dump_dir", "end_points")),
+    *(("counts", "ok"), ("committed", "arrays/A.npy"), ("adding", "B.npy")),
+)
+
+
+def damaged_notes(note: dict[str, Any], field: Sequence[str]) -> Iterator[bytes]:
+    """The note with all that a field can be in place of what it is."""
+    for value in (*ODD, REMOVED):
+        changed = json.loads(json.dumps(note))
+        holder = changed
+        for name in field[:-1]:
+            holder = holder.setdefault(name, {})
+        if value is REMOVED:
+            holder.pop(field[-1], None)
+        else:
+            holder[field[-1]] = value
+        yield json.dumps(changed).encode()
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=" ".join)
+@pytest.mark.parametrize("case", CASES[1:])
+def test_a_damaged_note_is_refused_or_replaced(
+    case: str, field: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = Run("aBc", end_points=("A",))
+    start = tmp_path / "start"
+    execute(case, start, run)
+    name = {"parquet": "out.parquet.run.json", "features": "arrays/run.json"}.get(case)
+    path = start / (name or "out.jsonl.run.json")
+    note = {**json.loads(path.read_bytes()), "adding": {"B.npy": 0}}
+    for number, damaged in enumerate(damaged_notes(note, field)):
+        path.write_bytes(damaged)
+        for overwrite in (False, True):
+            folder = tmp_path / f"{number} {overwrite}"
+            shutil.copytree(start, folder)
+            try:
+                execute(case, folder, run._replace(overwrite=overwrite))
+            except ForeignOutputError:
+                assert not overwrite, damaged
+        # As the first versions had it, which is looked at more closely.
+        shutil.copytree(start, tmp_path / f"old {number}")
+        old = tmp_path / f"old {number}" / path.relative_to(start)
+        old.unlink()
+        old = old.with_name("run.json")
+        old.write_bytes(damaged.replace(b'"results_version"', b'"version"'))
+        with contextlib.suppress(ForeignOutputError):
+            execute(case, tmp_path / f"old {number}", run)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"3", b"[]", b"{", b"[" * 100_000, b"\xff", b"{}"])
+def test_what_is_no_note_is_replaced_when_that_is_wanted(damaged: bytes, tmp_path: Path) -> None:
+    execute("features", tmp_path, Run("ab"))
+    (tmp_path / "arrays" / "run.json").write_bytes(damaged)
+    with pytest.raises(ForeignOutputError, match=r"run.json is in the way.*--overwrite"):
+        execute("features", tmp_path, Run("ab"))
+    execute("features", tmp_path, Run("abc", overwrite=True))
+    assert np.load(tmp_path / "arrays" / "A.npy").shape == (3, 2, 3)
