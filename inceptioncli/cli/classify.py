@@ -15,7 +15,7 @@ from inceptioncli.cli.options import (
     graph_options,
     input_options,
 )
-from inceptioncli.output.formats import FORMATS, STREAM_FORMATS, stream_lines
+from inceptioncli.output.formats import FORMATS, stream_lines
 from inceptioncli.runs.values import Batch
 
 
@@ -88,12 +88,11 @@ def classify(
     cache can't be written; 7 the output belongs to another run; 8 more failures than --max-errors.
     """
     inputs = named.open()
-    _check_outputs(format, output, dump, dump_dir, batch)
     from inceptioncli.output.streams import StreamWriter
-    from inceptioncli.output.targets import file_format
+    from inceptioncli.runs.stores import check_outputs
 
-    if output is not None:
-        file_format(output, format)  # Before weights are fetched for nothing.
+    # Before weights are fetched for nothing.
+    check_outputs(batch, output=output, format=format, dumps=bool(dump), folder=dump_dir)
     continued = None if batch.overwrite else output or dump_dir
     with graph.load(inputs, continued, for_classes=True) as classifier:
         run = classifier.run(
@@ -118,21 +117,3 @@ def classify(
             tell_failures=format in (None, "text"),
             show_progress=not sys.stdout.isatty(),
         )
-
-
-def _check_outputs(
-    format: str | None,
-    output: Path | None,
-    dump: tuple[str, ...],
-    dump_dir: Path | None,
-    batch: Batch,
-) -> None:
-    if bool(dump) != (dump_dir is not None):
-        raise click.UsageError("--dump END_POINT and --dump-dir DIR go together.")
-    for name in ("retry_errors", "retry_changed"):
-        if getattr(batch, name) and output is None:
-            raise click.UsageError(f"--{name.replace('_', '-')} goes with --output.")
-    if batch.overwrite and output is None and dump_dir is None:
-        raise click.UsageError("--overwrite goes with --output or --dump-dir.")
-    if output is None and format is not None and format not in STREAM_FORMATS:
-        raise click.UsageError(f"-f {format} goes with --output.")

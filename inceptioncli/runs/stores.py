@@ -27,6 +27,36 @@ if TYPE_CHECKING:
     from inceptioncli.output.targets import Target
 
 
+def check_outputs(
+    batch: Batch,
+    *,
+    output: Path | None,
+    format: str | None,
+    dumps: bool,
+    folder: Path | None,
+) -> None:
+    """Raises UsageError where options of `open_predictions` don't go together.
+
+    They are end points (``dumps``) without a folder or the reverse, what there is to be done with
+    an output where there is none, or a format that the file can't have, or nothing but a file.
+    """
+    from inceptioncli.output.formats import STREAM_FORMATS
+    from inceptioncli.output.targets import file_format
+
+    if dumps != (folder is not None):
+        raise UsageError("--dump END_POINT and --dump-dir DIR go together")
+    if output is not None:
+        file_format(output, format)
+        return
+    for name in ("retry_errors", "retry_changed"):
+        if getattr(batch, name):
+            raise UsageError(f"--{name.replace('_', '-')} goes with --output")
+    if batch.overwrite and folder is None:
+        raise UsageError("--overwrite goes with --output or --dump-dir")
+    if format is not None and format not in STREAM_FORMATS:
+        raise UsageError(f"-f {format} goes with --output")
+
+
 def open_predictions(
     provenance: Mapping[str, Any],
     inputs: Inputs,
@@ -51,13 +81,12 @@ def open_predictions(
         folder: for the arrays.
 
     Raises:
-        UsageError: end points without a folder, a folder without end points, or a format that files
-            don't have.
+        UsageError: as of `check_outputs`.
         OutputError: they can't be written.
         ForeignOutputError: they belong to another run, or another process is writing them.
     """
-    if bool(features.shapes) != (folder is not None):
-        raise UsageError("end points to dump and a folder for them go together")
+    dumps = bool(features.shapes)
+    check_outputs(batch, output=output, format=format, dumps=dumps, folder=folder)
     if output is None and folder is None:
         return Unkept()
     from inceptioncli.output.targets import Arrays, Table, file_format

@@ -148,6 +148,39 @@ def test_features_in_the_same_pass(
         classifier.run(pictures, dump=["Logits"], batch=HERE)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"batch": HERE._replace(retry_errors=True)}, "--retry-errors goes with --output"),
+        ({"batch": HERE._replace(retry_changed=True)}, "--retry-changed goes with --output"),
+        ({"batch": HERE._replace(overwrite=True)}, "--overwrite goes with --output or --dump-dir"),
+        ({"format": "parquet"}, "-f parquet goes with --output"),
+        ({"output": "a.csv", "format": "text"}, "format text"),
+        ({"dump": ["Logits"]}, "--dump END_POINT and --dump-dir DIR go together"),
+        ({"dump_dir": "dumps"}, "--dump END_POINT and --dump-dir DIR go together"),
+    ],
+)
+def test_options_that_need_an_output(
+    classifier: inceptioncli.Classifier, pictures: Path, given: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        classifier.run(pictures, **given)
+
+
+def test_options_of_a_note_that_are_damaged(
+    classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
+) -> None:
+    """They are read before the output is opened, too."""
+    classifier.run_features(pictures, tmp_path, batch=HERE).finish()
+    note = json.loads((tmp_path / "run.json").read_bytes())
+    for options in (3, {"end_points": 3}, {"end_points": [[]]}, None):
+        (tmp_path / "run.json").write_text(json.dumps({**note, "options": options}))
+        with pytest.raises(ForeignOutputError, match="in the way"):
+            classifier.run_features(pictures, tmp_path, batch=HERE)
+    anew = HERE._replace(overwrite=True)
+    assert classifier.run_features(pictures, tmp_path, batch=anew).finish().ok == 3
+
+
 def test_pictures_of_a_program_go_into_files(
     classifier: inceptioncli.Classifier, pictures: Path, tmp_path: Path
 ) -> None:
