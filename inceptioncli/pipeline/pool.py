@@ -17,9 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing import connection, resource_tracker, util
+from pathlib import Path
 from typing import Any
 
-from inceptioncli.errors import ImageError, InceptionError
+from inceptioncli.errors import ImageError, InceptionError, UsageError
 from inceptioncli.images.source import Source, Unusable
 from inceptioncli.pipeline.job import Job, manner
 from inceptioncli.pipeline.worker import DEEPEST, Answer, work
@@ -252,6 +253,7 @@ class _Worker:
     def __init__(self, start: Callable[[], Callable[..., Any]]) -> None:
         context = multiprocessing.get_context("spawn")  # No locks of our threads are inherited.
         quiet = not _logger.isEnabledFor(logging.DEBUG)
+        _check_working_folder()
         try:
             self.connection, theirs = context.Pipe()
             self._process = context.Process(target=work, args=(theirs, start, quiet), daemon=True)
@@ -313,3 +315,14 @@ class _Worker:
         if self._process.exitcode is None:
             _logger.debug("process %s can't be ended", self._process.pid)
         return self._process.exitcode or 0
+
+
+def _check_working_folder() -> None:
+    """Raises UsageError if `multiprocessing` would find no folder to start a process in."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the working folder has been removed, and worker processes start in it; change to one "
+            "that is there, or give -j 0"
+        ) from error

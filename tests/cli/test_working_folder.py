@@ -167,3 +167,29 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="keeps working folders from being removed")
+def test_a_working_folder_that_is_gone(
+    folders: tuple[Path, Path], small_weights: Path, tmp_path: Path
+) -> None:
+    def classify(workers: str, out: Path) -> Any:
+        command = [sys.executable, "-m", "inceptioncli", "classify", "-j", workers]
+        command += ["-w", str(small_weights), str(folders[0]), "-o", str(out)]
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        script = 'cd "$0" && rmdir "$0" && exec "$@"'
+        return subprocess.run(
+            ["/bin/sh", "-c", script, str(gone), *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+
+    refused = classify("2", tmp_path / "a.jsonl")
+    assert refused.returncode == 2
+    assert "the working folder has been removed" in refused.stderr
+    assert "-j 0" in refused.stderr.splitlines()[-1]
+    assert classify("0", tmp_path / "b.jsonl").returncode == 0
+    assert len(paths(tmp_path / "b.jsonl")) == 2
