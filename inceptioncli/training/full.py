@@ -104,6 +104,7 @@ def task(
         keras_graph.freeze(model, graph, freeze_until)
     heads = {keras_graph.LOGITS: 1.0, **({AUX_END_POINT: AUX_WEIGHT} if graph.aux else {})}
     _compile(model, heads, _optimizer(optimizer, learning_rate, steps, epochs), on_gpu=on_gpu)
+    _build_metrics(model, heads, graph.classes)
 
     unreadable: list[str] = []
 
@@ -133,6 +134,17 @@ def _compile(model: Any, heads: Mapping[str, float], optimizer: Any, *, on_gpu: 
         jit_compile=on_gpu,
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def _build_metrics(model: Any, heads: Mapping[str, float], classes: int) -> None:
+    """Makes the variables of loss and metrics, which Keras else makes in the first step.
+
+    A step that makes variables is traced twice, and of this graph that takes long.
+    """
+    nothing = dict.fromkeys(heads, tf.zeros((1, classes)))
+    model.compute_loss(y=nothing, y_pred=nothing)
+    model.compute_metrics(x=None, y=nothing, y_pred=nothing)
+    model.reset_metrics()
 
 
 def _momentum(steps: int) -> float:

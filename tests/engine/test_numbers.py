@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -92,11 +92,17 @@ def test_equals_keras_where_the_last_map_is_larger_than_8x8(
     assert np.abs(ours["Predictions"] - theirs["Predictions"]).max() < 1e-5
 
 
-@pytest.mark.parametrize("engine_name", ENGINES)
-@pytest.mark.parametrize(("classes", "image_size"), [(1, 150), (5, 299)])
-def test_sigmoids_equal_keras(
-    engine_name: str, classes: int, image_size: int, tmp_path: Path
-) -> None:
+class Sigmoids(NamedTuple):
+    """A Keras network of sigmoids, as a file, and what it says of images."""
+
+    path: Path
+    images: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module", params=[(1, 150), (5, 299)], ids=["1-150", "5-299"])
+def sigmoids(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sigmoids:
+    classes, image_size = request.param
     model = keras_oracle.random_model(
         seed=6, classes=classes, activation="sigmoid", image_size=image_size
     )
@@ -107,10 +113,16 @@ def test_sigmoids_equal_keras(
     kernel, bias = model.get_layer("predictions").get_weights()
     first = model.predict(x, verbose=0)[0]
     model.get_layer("predictions").set_weights([kernel, bias - np.log(first / (1 - first))])
-    path = tmp_path / "sigmoid.weights.h5"
+    path = tmp_path_factory.mktemp("sigmoids") / "sigmoid.weights.h5"
     model.save_weights(path)
-    theirs = model.predict(x, verbose=0)
-    engine = open_engine(engine_name, path, activation="sigmoid", image_size=image_size)
+    return Sigmoids(path, images, model.predict(x, verbose=0))
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
+def test_sigmoids_equal_keras(engine_name: str, sigmoids: Sigmoids) -> None:
+    path, images, theirs = sigmoids
+    size = images.shape[1]
+    engine = open_engine(engine_name, path, activation="sigmoid", image_size=size)
     ours = engine.run(images, ["Predictions"])["Predictions"]
     assert np.abs(ours - theirs).max() < 1e-5
     assert 0.1 < theirs.min() < theirs.max() < 0.9

@@ -42,12 +42,12 @@ def write_crops(folder: Path, each: int, seed: int) -> None:
             left = rng.integers(0, image.width - side + 1)
             top = rng.integers(0, image.height - side + 1)
             crop = image.crop((left, top, left + side, top + side))
-            crop.save(folder / path.stem / f"{number:03}.png", compress_level=1)
+            crop.save(folder / path.stem / f"{number:03}.bmp")
 
 
 def test_int8_and_float32_agree_on_photographs(run: Run, tmp_path: Path) -> None:
-    write_crops(tmp_path / "learnt", each=20, seed=0)
-    write_crops(tmp_path / "unseen", each=35, seed=1)
+    write_crops(tmp_path / "learnt", each=24, seed=0)
+    write_crops(tmp_path / "unseen", each=16, seed=1)
     model = tmp_path / "head.safetensors"
     done = run("train", tmp_path / "learnt", "-o", model, "--from", "demo")
     assert done.returncode == 0, done.stderr
@@ -57,8 +57,8 @@ def test_int8_and_float32_agree_on_photographs(run: Run, tmp_path: Path) -> None
         )["Predictions"]
         for precision in ("float32", "int8")
     )
-    truth = np.repeat(np.arange(len(PHOTOGRAPHS)), 35)  # folders and classes: by name, both
-    assert len(exact) == 700
+    truth = np.repeat(np.arange(len(PHOTOGRAPHS)), 16)  # folders and classes: by name, both
+    assert len(exact) == 320
     assert (exact.argmax(axis=1) == truth).mean() > 0.95
     assert (exact.argmax(axis=1) == quick.argmax(axis=1)).mean() >= 0.993
     assert np.median(np.abs(exact - quick).max(axis=1)) < 0.002

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -91,21 +91,34 @@ def test_scales_are_what_people_mean(scale: InputScale) -> None:
     np.testing.assert_allclose(x * affine.scale + affine.offset, fed(scale), atol=1e-12)
 
 
-@pytest.mark.slow  # Keras
-@pytest.mark.parametrize("scale", INPUT_SCALES)
-def test_converted_networks_equal_keras_fed_as_it_was_trained(
-    scale: InputScale, tmp_path: Path
-) -> None:
+class Trained(NamedTuple):
+    """A Keras network, and the same up to its first convolution."""
+
+    model: Any
+    stem: Any
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
     import keras
 
     model = keras_oracle.random_model(seed=7, classes=5, image_size=75)
+    conv = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    return Trained(model, keras.Model(model.input, conv.output))
+
+
+@pytest.mark.slow  # Keras
+@pytest.mark.parametrize("scale", INPUT_SCALES)
+def test_converted_networks_equal_keras_fed_as_it_was_trained(
+    scale: InputScale, trained: Trained, tmp_path: Path
+) -> None:
+    import keras
+
+    model, stem = trained
     images = fed(scale).astype(np.float32)
     # As training on such pixels leaves it: the first batch norm has the statistics of what it gets.
-    conv, norm = (
-        next(layer for layer in model.layers if isinstance(layer, kind))
-        for kind in (keras.layers.Conv2D, keras.layers.BatchNormalization)
-    )
-    maps = keras.Model(model.input, conv.output).predict(images, verbose=0)
+    norm = next(x for x in model.layers if isinstance(x, keras.layers.BatchNormalization))
+    maps = stem.predict(images, verbose=0)
     beta, _, _ = norm.get_weights()
     norm.set_weights([beta, maps.mean((0, 1, 2)), maps.var((0, 1, 2))])
     path = tmp_path / "mine.weights.h5"
