@@ -14,7 +14,6 @@ import logging
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from inceptioncli import cache
@@ -54,12 +53,7 @@ class Packer:
     def __enter__(self) -> Packer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._child is not None:
             self._child.kill()
             self._child.communicate()
