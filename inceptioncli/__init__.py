@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from inceptioncli.classifier import Classifier, load
     from inceptioncli.errors import InceptionError
     from inceptioncli.records import Failure, FileStamp, Prediction, Record
-    from inceptioncli.runs.values import Batch, Summary
+    from inceptioncli.runs.values import Batch, Committed, Summary, Waiting
 
 __all__ = [
     "Batch",
     "Classifier",
+    "Committed",
     "Failure",
     "FileStamp",
     "InceptionError",
     "Prediction",
     "Record",
     "Summary",
+    "Waiting",
     "__version__",
     "load",
 ]
@@ -39,7 +41,9 @@ _HOMES = {
     "Classifier": "inceptioncli.classifier",
     "load": "inceptioncli.classifier",
     "Batch": "inceptioncli.runs.values",
+    "Committed": "inceptioncli.runs.values",
     "Summary": "inceptioncli.runs.values",
+    "Waiting": "inceptioncli.runs.values",
     "InceptionError": "inceptioncli.errors",
     "Failure": "inceptioncli.records",
     "FileStamp": "inceptioncli.records",

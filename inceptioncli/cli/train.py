@@ -11,6 +11,7 @@ from inceptioncli.architecture import AUX_IMAGE_SIZES
 from inceptioncli.choices import MODES, OPTIMIZERS, Mode, Optimizer
 from inceptioncli.cli.options import SharedOption, debug_option, no_follow_option
 from inceptioncli.errors import ExitCode
+from inceptioncli.labels import counted
 from inceptioncli.terminal import printable
 from inceptioncli.weights.registry import DEFAULT
 
@@ -190,7 +191,7 @@ def _report(trained: Trained, output: Path) -> ExitCode:
         judged = f"best epoch {facts['best_epoch']}"
     click.echo(
         f"{output}: validation accuracy {facts['validation_accuracy']:.1%}, {judged}, "
-        f"{len(trained.skipped)} images skipped",
+        f"{counted(len(trained.skipped), 'image', 'images')} skipped",
         err=True,
     )
     if trained.diverged_in is not None:

@@ -207,8 +207,8 @@ class Addition:
     def _refused(self, name: str, why: str) -> ForeignOutputError:
         return ForeignOutputError(
             f"{name} has a row in {self._place.output} and {why}; {', '.join(self.names)} can be "
-            "added only while every picture is as it was; bring it back, do what has changed again "
-            "(--retry-changed, without them), or choose another -o"
+            "added only while every picture is as it was; bring it back, run with --retry-changed "
+            f"and without -e {' -e '.join(self.names)} first, or choose another -o"
         )
 
 

@@ -41,7 +41,10 @@ class Batch(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """So many records of an output are safe from now on, whatever happens."""
+    """So many records of an output, all in all, are safe from now on, whatever happens.
+
+    Those of the end are, too, when the run has ended.
+    """
 
     records: int
 

@@ -27,8 +27,8 @@ _POOCHS = re.compile(r"tmp[a-z0-9_]{8}")
 
 _DEMO = NAMED["demo"]
 WITHOUT_NETWORK = (
-    "give a file that you have with --weights PATH; to try the program, --weights demo works "
-    f"without: a small model of {_DEMO.classes} drawn classes, no replacement"
+    "give the path of a file that you have in place of the name; to try the program, demo works "
+    f"without the network: a small model of {_DEMO.classes} drawn classes, no replacement"
 )
 
 

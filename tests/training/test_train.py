@@ -243,7 +243,7 @@ def test_unreadable_images_are_skipped_and_said(
     done = train(run, tmp_path / "data", output, "--from", tiny_weights)
     assert done.returncode == 3
     assert f"skipped {bad}: " in done.stderr
-    assert "1 images skipped" in done.stderr
+    assert "1 image skipped" in done.stderr
     with safe_open(output, "numpy") as file:
         assert json.loads(file.metadata()["training"])["skipped_images"] == 1
 
