@@ -13,12 +13,13 @@ import json
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inceptioncli import cache
 from inceptioncli.engine.compile import Compiled, lock_of
-from inceptioncli.engine.runtime import close_model, open_model
+from inceptioncli.engine.runtime import close_model, import_runtime, open_model
 from inceptioncli.errors import OutputError
 
 if TYPE_CHECKING:
@@ -82,10 +83,14 @@ class Packer:
         if self._child is None:
             raise OSError("there is no Python to be started")
         order = json.dumps([os.fspath(graph), os.fspath(target)]).encode()
+        meanwhile = threading.Thread(target=import_runtime, daemon=True)
+        meanwhile.start()  # This process will want it next.
         try:
             told = self._child.communicate(order, timeout=_TIMEOUT_S)[1]
         except subprocess.TimeoutExpired as error:
             raise OSError(f"packing took too long: {error}") from error
+        finally:
+            meanwhile.join()
         if self._child.returncode != 0:
             reason = told.decode("utf-8", "replace").strip()
             raise OSError(f"packing ended with {self._child.returncode}: {reason}")
@@ -93,9 +98,7 @@ class Packer:
 
 def serve() -> None:
     """The packer's process: reads one order, when it comes, and carries it out."""
-    import ai_edge_litert.compiled_model
-    import ai_edge_litert.options  # noqa: F401 - all that `write` will want
-
+    import_runtime()
     order = sys.stdin.buffer.read()
     if order:
         write(*json.loads(order))
