@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inceptioncli.errors import OutputError
+from inceptioncli.errors import OutputError, UsageError
 
 
 @contextmanager
@@ -99,3 +99,18 @@ def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return umask
+
+
+def working_folder() -> str:
+    """Where relative paths begin.
+
+    Raises:
+        UsageError: it has been removed.
+    """
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the working folder has been removed, and inputs are relative to it; change to one "
+            "that is there, or name inputs by absolute paths"
+        ) from error

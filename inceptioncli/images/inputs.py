@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from inceptioncli.errors import UsageError
+from inceptioncli.files import working_folder
 from inceptioncli.images.source import Source, Unusable
 from inceptioncli.images.walk import Tally, sources
 from inceptioncli.records import STDIN, Failure
@@ -145,21 +145,6 @@ class Inputs:
 def is_relative(path: str) -> bool:
     """Whether a path that a user names depends on the working folder."""
     return path != STDIN and not Path(path).is_absolute()
-
-
-def working_folder() -> str:
-    """Where relative paths begin.
-
-    Raises:
-        UsageError: it has been removed.
-    """
-    try:
-        return str(Path.cwd())
-    except FileNotFoundError as error:
-        raise UsageError(
-            "the working folder has been removed, and inputs are relative to it; change to one "
-            "that is there, or name inputs by absolute paths"
-        ) from error
 
 
 def read_list(file: BinaryIO, *, nul_separated: bool = False) -> Iterator[str | Source]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from inceptioncli.errors import ForeignOutputError, OutputError
-from inceptioncli.files import beside, cannot_write, flush, remove, remove_orphans
+from inceptioncli.files import beside, cannot_write, flush, remove, remove_orphans, working_folder
 from inceptioncli.labels import counted
 from inceptioncli.output import note as notes
 from inceptioncli.output.base import is_due
@@ -142,9 +142,11 @@ class Addition:
     def _checked(self) -> Iterator[Scanned]:
         """The records that have rows, as long as their pictures are what they were."""
         recorded = self._note.get("working_folder")
+        here: str | None = None
         for row in self._in_index():
-            if row.path != STDIN and not Path(row.path).is_absolute():
-                notes.check_same_folder(self._place.note, recorded, str(Path.cwd()))
+            if here is None and row.path != STDIN and not Path(row.path).is_absolute():
+                here = working_folder()
+                notes.check_same_folder(self._place.note, recorded, here)
             try:
                 status = os.stat(row.path)
                 if row.path == STDIN or not stat.S_ISREG(status.st_mode):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from inceptioncli.architecture import Graph
 from inceptioncli.engine.base import Ready
 from inceptioncli.errors import UsageError
-from inceptioncli.images.inputs import Inputs, working_folder
+from inceptioncli.files import working_folder
+from inceptioncli.images.inputs import Inputs
 from inceptioncli.images.picture import Decoding
 from inceptioncli.labels import Label
 from inceptioncli.output.base import Output, Unkept
